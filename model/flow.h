@@ -1,0 +1,148 @@
+// Flow: a trained flow, loaded and compiled; the one header of model/ that a server needs.
+//
+// Rows stand alone: each has its own input, dtype, context, class and output, and its answer has the same bits
+// whatever rows it is evaluated with. Tested by tests/model/flow_test.cc and golden_test.cc.
+
+#ifndef GLOWWORM_MODEL_FLOW_H_
+#define GLOWWORM_MODEL_FLOW_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+
+namespace glowworm {
+
+struct FlowSpec;
+class Executor;
+
+enum class Precision { kFloat32, kFloat64 };
+
+// Of numbers at the boundary; the values are those of glowworm.v1.DataType.
+enum class DataType { kFloat32 = 1, kFloat64 = 2, kUint8 = 3 };
+// Bytes of one number.
+int64_t ByteSize(DataType dtype);
+
+// The values are those of glowworm.v1.RowStatus.
+enum class RowStatus { kOk = 0, kNonFiniteInput = 1, kOutOfSupport = 2, kNonFiniteResult = 3 };
+
+// One row's numbers in the caller's memory, contiguous, of any alignment. data == nullptr: absent.
+struct RowInput {
+  const void* data = nullptr;
+  DataType dtype = DataType::kFloat64;
+};
+struct RowOutput {
+  void* data = nullptr;
+  DataType dtype = DataType::kFloat64;  // kFloat32 or kFloat64
+};
+
+// x -> log p and, if wanted, z.
+struct EncodeRow {
+  RowInput x;            // (event), row-major [C, H, W]
+  RowInput context;      // (context_size); absent for flows without
+  int class_label = -1;  // -1: the mixture of all classes
+  RowOutput z;           // (latent_size); absent: not wanted
+  double* log_likelihood = nullptr;    // nats; never null
+  double* tail_probability = nullptr;  // null: not wanted; written only if the flow has a calibration
+  RowStatus* status = nullptr;         // never null
+};
+
+// z -> x.
+struct DecodeRow {
+  RowInput z;  // (latent_size)
+  RowInput context;
+  RowOutput x;  // (event)
+  RowStatus* status = nullptr;
+};
+
+// Sample `index` of the sequence that `seed` names -> x.
+struct SampleRow {
+  uint64_t seed = 0;
+  uint64_t index = 0;
+  double temperature = 1;  // >= 0, finite
+  RowInput context;
+  int class_label = -1;  // -1: drawn by the flow's weights
+  RowOutput x;
+  double* log_likelihood = nullptr;  // null: not wanted. Of x as returned, under temperature 1
+  int32_t* class_drawn = nullptr;    // null: not wanted; written only if the flow has classes
+  RowStatus* status = nullptr;
+};
+
+struct FlowOptions {
+  Precision precision = Precision::kFloat32;
+  int workers = 1;  // threads that will call at once; more may, at the price of an allocation each
+  // Load refuses a linear layer conditioned worse than this.
+  double max_condition_number = 1e6;
+};
+
+struct LayerSummary {
+  std::string name;
+  std::string kind;  // "affine", "linear", "coupling", ...
+  // Of linear layers; 0 otherwise.
+  double condition_number = 0;
+  double log_abs_det = 0;  // of W
+  double min_abs_s = 0;
+  double max_abs_s = 0;
+};
+
+struct FlowInfo {
+  std::string name;
+  std::string description;
+  std::vector<int64_t> event_shape;  // [D] or [C, H, W]
+  int64_t event_size = 0;            // D
+  int64_t latent_size = 0;           // D
+  int64_t context_size = 0;
+  int64_t num_classes = 0;
+  int64_t parameters = 0;
+  std::string device;     // "cpu"
+  std::string precision;  // "float32" or "float64"
+  std::vector<LayerSummary> layers;
+  double max_condition_number = 0;
+  std::map<std::string, std::string> provenance;
+  bool has_calibration = false;
+  std::string sha256;
+  int64_t max_tile_rows = 0;  // rows that one call carries through the flow at once; larger calls are cut
+};
+
+// Immutable after creation; every method is const, safe from many threads, and blocks for as long as it computes.
+// REQUIRES of all three: pointers as stated above, context present exactly if the flow takes one, class_label < K.
+class Flow {
+ public:
+  // Reads, checks and compiles. InvalidArgument says what is wrong with the file.
+  static absl::StatusOr<std::unique_ptr<const Flow>> Load(const std::string& path, const FlowOptions& options);
+  // The same from memory. REQUIRES: ParseFlowFile would accept `spec`.
+  static absl::StatusOr<std::unique_ptr<const Flow>> Create(const FlowSpec& spec, const FlowOptions& options);
+  ~Flow();
+  Flow(const Flow&) = delete;
+  Flow& operator=(const Flow&) = delete;
+
+  const FlowInfo& info() const { return info_; }
+
+  // Log-likelihood of each row, and its latent vector where `z` is present: the same bits with and without.
+  void Encode(absl::Span<const EncodeRow> rows) const;
+  void Decode(absl::Span<const DecodeRow> rows) const;
+  void Sample(absl::Span<const SampleRow> rows) const;
+
+  // P(log p(X) <= log_likelihood) by the flow's calibration. REQUIRES: info().has_calibration.
+  double TailProbability(double log_likelihood) const;
+
+  // The compiled plan as text, one op a line.
+  std::string DumpPlan() const;
+
+ private:
+  Flow();
+
+  FlowInfo info_;
+  std::vector<double> calibration_log_likelihood_;  // (Q)
+  std::vector<double> calibration_probability_;     // (Q)
+  std::string plan_text_;
+  std::unique_ptr<const Executor> executor_;
+};
+
+}  // namespace glowworm
+
+#endif  // GLOWWORM_MODEL_FLOW_H_
