@@ -1,9 +1,9 @@
 // Batcher: rows of many requests -> one batch for one worker. One per model version and kind of work.
-// ComputePool: the worker threads, the timer thread and the process-wide memory budget that all batchers share.
 //
-// No gRPC, no proto, no Flow in these files: a task's payload is opaque, and the batcher's `compute` knows it.
-// Tested by tests/server/batcher_test.cc (contract, clause by clause, on a FakeClock), batcher_property_test.cc
-// (split and join) and batcher_stress_test.cc (under TSan).
+// No gRPC, no proto, no Flow in these files: a task's payload is opaque, and the batcher's `compute` knows
+// it. Start here; then batcher.cc (who gets in), batch_queue.cc (who goes when), compute_pool.cc (the
+// threads). Tested by tests/server/batcher_*_test.cc: the contract clause by clause on a FakeClock, split and
+// join as a property, expiry in real time, and a stress of all of it under ThreadSanitizer.
 
 #ifndef GLOWWORM_SERVER_BATCHER_H_
 #define GLOWWORM_SERVER_BATCHER_H_
@@ -12,20 +12,19 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
-#include "server/clock.h"
+#include "server/compute_pool.h"
+#include "server/reservation.h"
 
 namespace glowworm {
 
-// Bytes and rows taken from the budgets; given back when destroyed. Movable. The service holds it until the reply has
-// been sent. (Rows leave the row budget when sealed or dropped; bytes stay until this object *and* the payload's last
-// part in a running batch are gone.)
-class Reservation;
+class BatchQueue;
 
 // What a finished task is told, beside its status.
 struct TaskTiming {
@@ -36,21 +35,148 @@ struct TaskTiming {
 // One request's rows.
 struct Task {
   int64_t rows = 0;   // > 0
-  int64_t bytes = 0;  // inputs + outputs
+  int64_t bytes = 0;  // inputs + outputs, >= 0
   absl::Time deadline = absl::InfiniteFuture();
   std::string source;  // who asks (token, certificate or peer address), for fairness
-  // Inputs and outputs. Kept alive until no batch that holds rows of it runs any more, also after `done`.
+  // Inputs and outputs. Kept alive until no batch that holds rows of it runs any more, also after `done`;
+  // released after `done`, never under a lock.
   std::shared_ptr<void> payload;
-  // Runs exactly once if Schedule returned OK, never under a lock, on a worker, the timer thread or the caller of
-  // Cancel or Drain: OK when every row was computed, DEADLINE_EXCEEDED, CANCELLED, or UNAVAILABLE.
+  // Runs exactly once if Schedule returned OK, never under a lock, on a worker, the timer thread or the
+  // caller of Schedule's siblings Cancel, Drain and Abandon: OK when every row was computed,
+  // DEADLINE_EXCEEDED, CANCELLED, or UNAVAILABLE. It must not block (the timer thread answers everybody's
+  // deadlines) and must not throw; it may call any method of any batcher but WaitUntilIdle, and it may
+  // destroy the Batcher.
   absl::AnyInvocable<void(absl::Status, TaskTiming, Reservation)> done;
 };
 
-// Consecutive rows of one task inside a batch.
+// Consecutive rows of one task inside a batch. A batch holds at most one part of a task.
 struct Part {
   void* payload;
   int64_t begin;  // first row
   int64_t rows;
+};
+
+// Why a batch left the queue.
+enum class BatchReason {
+  kFull,        // max_batch_rows were waiting
+  kIdleWorker,  // a worker was free and nothing is held back (max_queue_delay == 0)
+  kDelay,       // its oldest row had waited for max_queue_delay
+  kDeadline,    // waiting longer would have cost its most urgent row the deadline
+  kDrain,       // the batcher drains
+};
+absl::string_view BatchReasonName(BatchReason reason);  // "full", "idle_worker", "delay", "deadline", "drain"
+
+struct BatchReport {
+  int64_t rows;
+  int64_t parts;
+  BatchReason reason;
+  absl::Duration oldest_wait;  // of the request that was admitted first among the batch's
+  absl::Duration compute;
+};
+
+struct BatcherOptions {
+  // Rows that one worker takes at once: 1..256. Smaller for wide rows, so that a tile's activations stay in
+  // cache.
+  int64_t max_batch_rows = 256;
+  // Rows admitted and not sealed yet: bounds the wait of the last one.
+  int64_t max_queue_rows = 65536;
+  // Bytes of all admitted requests until their replies are sent: bounds memory. The pool has a bound of its
+  // own.
+  int64_t max_queue_bytes = int64_t{256} << 20;
+  // How long rows may be held back to gather more, although a worker is idle. Zero: not at all.
+  absl::Duration max_queue_delay = absl::ZeroDuration();
+  // What one row's compute is expected to take before any batch has been timed; zero: unknown.
+  absl::Duration expected_row_compute = absl::ZeroDuration();
+  // Computes a batch: total rows in 1..max_batch_rows, parts of different tasks. Called by several workers at
+  // once, so it must be thread-safe, and it must not throw. It may outlive the Batcher, so it owns what it
+  // uses.
+  std::function<void(absl::Span<const Part>)> compute;
+  // Told of each batch after its compute and before its tasks' `done`, on the worker, outside the lock; may
+  // be empty. Thread-safe, does not throw, owns what it uses.
+  std::function<void(const BatchReport&)> on_batch;
+};
+
+// Since creation. Of the rows admitted, each one ends as exactly one of computed, expired, cancelled or
+// abandoned.
+struct BatcherCounters {
+  int64_t rows_admitted = 0;
+  int64_t rows_computed = 0;   // went through `compute`
+  int64_t rows_discarded = 0;  // of those, the rows whose request had ended before their batch did
+  int64_t rows_expired = 0;    // never computed, for the deadline
+  int64_t rows_cancelled = 0;  // never computed, for a cancel
+  int64_t rows_abandoned = 0;  // never computed, for Abandon
+  int64_t batches = 0;
+};
+
+// Names one scheduled task of one batcher; never 0, never used twice.
+using TaskId = uint64_t;
+
+// Refusals (RESOURCE_EXHAUSTED, UNAVAILABLE, DEADLINE_EXCEEDED) carry a status payload under this name that
+// holds one of: queue_rows, queue_bytes, process_bytes, fair_share, draining, deadline, expected_wait.
+inline constexpr char kRefusalReason[] = "glowworm-reason";
+
+// Thread-safe. No method but WaitUntilIdle blocks (each takes the pool's lock for some microseconds).
+class Batcher {
+ public:
+  // InvalidArgument says which option is out of range. REQUIRES: `pool` outlives the batcher; options.compute
+  // is set.
+  static absl::StatusOr<std::unique_ptr<Batcher>> Create(ComputePool* pool, BatcherOptions options);
+
+  // Drains, and does not wait: rows already queued are still computed and answered. Call Drain and
+  // WaitUntilIdle first where something that `compute` or a `done` uses goes away with it.
+  ~Batcher();
+  Batcher(const Batcher&) = delete;
+  Batcher& operator=(const Batcher&) = delete;
+
+  // Admits a task; takes *task over and sets *id (before `done` can run; id may be null) exactly if it
+  // returns OK. Otherwise *task is untouched and `done` will not run:
+  //   INVALID_ARGUMENT    it could never fit: more rows or bytes than a whole budget, or rows < 1 or bytes <
+  //   0 RESOURCE_EXHAUSTED  the queue's rows or bytes, or the process's bytes, are taken; or the queue is at
+  //   least half
+  //                       full and the task's source would hold more than its share: max_queue_rows / active
+  //                       sources. A source is active while it has rows queued and for 10 s after it last
+  //                       asked.
+  //   DEADLINE_EXCEEDED   the deadline has passed, or is nearer than the expected wait; an empty queue, or
+  //   one whose
+  //                       batches have not been timed yet, refuses nothing on expectation
+  //   UNAVAILABLE         the batcher drains
+  absl::Status Schedule(std::unique_ptr<Task>* task, TaskId* id);
+
+  // The same for streams: where Schedule would return RESOURCE_EXHAUSTED, the task is parked and enters, in
+  // the order of parking, as room appears; there is no fair share here. Until then it holds no bytes and no
+  // rows of the budgets, so the caller bounds how many it parks. Deadline and Cancel work on a parked task as
+  // on a queued one; Drain ends it with UNAVAILABLE. Room that appears goes to parked tasks before Schedule
+  // sees it.
+  absl::Status ScheduleWhenRoom(std::unique_ptr<Task>* task, TaskId* id);
+
+  // Ends the task with CANCELLED, on this thread, before returning true; its unsealed rows are never
+  // computed. False if it has ended already.
+  bool Cancel(TaskId id);
+
+  // From now on everything is refused with UNAVAILABLE; queued rows leave without delay; parked tasks end
+  // with UNAVAILABLE on this thread. Idempotent.
+  void Drain();
+
+  // Drain's hard end: also ends every task that has not ended, queued or running, with UNAVAILABLE on this
+  // thread. Batches that run are finished and their results discarded.
+  void Abandon();
+
+  // Waits until nothing is queued, parked or running and every `done` has returned, or until the pool's clock
+  // reaches `deadline`; returns whether it is so. REQUIRES: not called by a `done`, `compute` or `on_batch`.
+  bool WaitUntilIdle(absl::Time deadline);
+
+  // Rows admitted and not sealed yet.
+  int64_t pending_rows() const;
+  // Bytes reserved now.
+  int64_t reserved_bytes() const;
+  // How long the rows queued now will take, by the batches timed so far; zero if none was. For retry advice.
+  absl::Duration ExpectedWait() const;
+  BatcherCounters counters() const;
+
+ private:
+  explicit Batcher(std::shared_ptr<BatchQueue> queue);
+
+  const std::shared_ptr<BatchQueue> queue_;
 };
 
 }  // namespace glowworm
