@@ -1,0 +1,64 @@
+// The log, by spdlog: an asynchronous logger over standard error.
+
+#include "server/log.h"
+
+#include <grpc/support/log.h>
+#include <spdlog/async.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+
+namespace glowworm {
+namespace {
+
+constexpr size_t kQueuedLines = 8192;
+
+void LogGrpcMessage(gpr_log_func_args* args) {
+  LogDebug(absl::StrCat("grpc: ", Sanitized(args->message, 512)));
+}
+
+// spdlog throws only if a sink fails; a log that cannot be written is no reason to stop serving.
+void Write(spdlog::level::level_enum level, absl::string_view line) {
+  spdlog::log(level, spdlog::string_view_t(line.data(), line.size()));
+}
+
+}  // namespace
+
+bool IsLogLevel(absl::string_view level) {
+  return level == "debug" || level == "info" || level == "warning" || level == "error" || level == "off";
+}
+
+void StartLog(absl::string_view level) {
+  spdlog::init_thread_pool(kQueuedLines, 1);
+  spdlog::set_default_logger(std::make_shared<spdlog::async_logger>(
+      "glowworm", std::make_shared<spdlog::sinks::stderr_sink_mt>(), spdlog::thread_pool(),
+      spdlog::async_overflow_policy::overrun_oldest));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
+  spdlog::set_level(spdlog::level::from_str(std::string(level)));
+  gpr_set_log_function(LogGrpcMessage);
+}
+
+void StopLog() {
+  gpr_set_log_function(nullptr);
+  gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
+  spdlog::shutdown();
+}
+
+void LogDebug(absl::string_view line) { Write(spdlog::level::debug, line); }
+void LogInfo(absl::string_view line) { Write(spdlog::level::info, line); }
+void LogWarning(absl::string_view line) { Write(spdlog::level::warn, line); }
+void LogError(absl::string_view line) { Write(spdlog::level::err, line); }
+bool LogsInfo() { return spdlog::should_log(spdlog::level::info); }
+
+std::string Sanitized(absl::string_view text, size_t max_bytes) {
+  std::string out(text.substr(0, max_bytes));
+  for (char& c : out) {
+    if (c <= ' ' || c > '~' || c == '"' || c == '\\') c = '_';
+  }
+  return out;
+}
+
+}  // namespace glowworm

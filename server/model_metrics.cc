@@ -1,0 +1,180 @@
+// One model version's children. The version-less pair ("", "") has call counters only.
+
+#include "server/model_metrics.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/status/status.h"
+
+namespace glowworm {
+namespace {
+
+using Buckets = prometheus::Histogram::BucketBoundaries;
+
+const Buckets& SecondsBuckets() {
+  static const Buckets* const buckets =
+      new Buckets{1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10};
+  return *buckets;
+}
+
+const Buckets& RowsBuckets() {
+  static const Buckets* const buckets = new Buckets{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024};
+  return *buckets;
+}
+
+// Densities of scaled tabular data lie near 0 to 2 nats a dimension, of 8-bit images near 0 to 6; outliers
+// far above.
+const Buckets& NatsBuckets() {
+  static const Buckets* const buckets = new Buckets{-10, -5,  -4, -3, -2, -1.5, -1, -0.5, 0,  0.5, 1,   1.5,
+                                                    2,   2.5, 3,  4,  5,  7.5,  10, 20,   50, 100, 1000};
+  return *buckets;
+}
+
+const char* RowStatusName(int status) {
+  constexpr const char* kNames[kRowStatuses] = {"OK", "NON_FINITE_INPUT", "OUT_OF_SUPPORT",
+                                                "NON_FINITE_RESULT"};
+  return kNames[status];
+}
+
+}  // namespace
+
+const char* MethodName(Method method) {
+  constexpr const char* kNames[kMethods] = {"ListModels", "GetModel", "LogLikelihood", "Encode",
+                                            "Decode",     "Sample",   "StreamSamples", "StreamLogLikelihood"};
+  return kNames[static_cast<int>(method)];
+}
+
+const char* WorkName(Work work) {
+  constexpr const char* kNames[kWorks] = {"encode", "decode", "sample"};
+  return kNames[static_cast<int>(work)];
+}
+
+ModelMetrics::ModelMetrics(const Metrics::Families* families, std::string model, std::string version)
+    : families_(families), model_(std::move(model)), version_(std::move(version)) {
+  for (int m = 0; m < kMethods; ++m) {
+    request_seconds_[m] = &families_->request_seconds.Add(
+        Labels("method", MethodName(static_cast<Method>(m))), SecondsBuckets());
+  }
+  if (model_.empty()) return;
+  for (int w = 0; w < kWorks; ++w) AddWork(static_cast<Work>(w));
+  negative_log_likelihood_ = &families_->negative_log_likelihood.Add(Labels(), NatsBuckets());
+  loaded_ = &families_->model_loaded.Add(Labels());
+  load_seconds_ = &families_->model_load_seconds.Add(Labels());
+  condition_number_ = &families_->condition_number.Add(Labels());
+}
+
+void ModelMetrics::AddWork(Work work) {
+  WorkSeries& series = work_[static_cast<int>(work)];
+  const prometheus::Labels labels = Labels("work", WorkName(work));
+  series.queue_seconds = &families_->queue_seconds.Add(labels, SecondsBuckets());
+  series.compute_seconds = &families_->compute_seconds.Add(labels, SecondsBuckets());
+  series.batch_rows = &families_->batch_rows.Add(labels, RowsBuckets());
+  for (int s = 0; s < kRowStatuses; ++s) {
+    prometheus::Labels with_status = labels;
+    with_status["status"] = RowStatusName(s);
+    series.rows[s] = &families_->rows.Add(with_status);
+  }
+  series.pending_rows = &families_->pending_rows.Add(labels);
+  series.pending_bytes = &families_->pending_bytes.Add(labels);
+}
+
+ModelMetrics::~ModelMetrics() {
+  for (auto& codes : requests_) {
+    for (auto& counter : codes) families_->requests.Remove(counter.load());
+  }
+  for (prometheus::Histogram* h : request_seconds_) families_->request_seconds.Remove(h);
+  for (WorkSeries& series : work_) {
+    families_->queue_seconds.Remove(series.queue_seconds);
+    families_->compute_seconds.Remove(series.compute_seconds);
+    families_->batch_rows.Remove(series.batch_rows);
+    for (prometheus::Counter* counter : series.rows) families_->rows.Remove(counter);
+    families_->pending_rows.Remove(series.pending_rows);
+    families_->pending_bytes.Remove(series.pending_bytes);
+  }
+  families_->negative_log_likelihood.Remove(negative_log_likelihood_);
+  families_->model_loaded.Remove(loaded_);
+  families_->model_load_seconds.Remove(load_seconds_);
+  families_->condition_number.Remove(condition_number_);
+}
+
+prometheus::Labels ModelMetrics::Labels() const { return {{"model", model_}, {"version", version_}}; }
+
+prometheus::Labels ModelMetrics::Labels(const char* name, const char* value) const {
+  return {{"model", model_}, {"version", version_}, {name, value}};
+}
+
+void ModelMetrics::CallEnded(Method method, int code, absl::Duration duration) {
+  const int m = static_cast<int>(method);
+  std::atomic<prometheus::Counter*>& slot = requests_[m][code];
+  prometheus::Counter* counter = slot.load(std::memory_order_acquire);
+  if (counter == nullptr) {  // Add gives the same object to all who race here
+    prometheus::Labels labels = Labels("method", MethodName(method));
+    labels["code"] = absl::StatusCodeToString(static_cast<absl::StatusCode>(code));
+    counter = &families_->requests.Add(labels);
+    slot.store(counter, std::memory_order_release);
+  }
+  counter->Increment();
+  request_seconds_[m]->Observe(absl::ToDoubleSeconds(duration));
+}
+
+void ModelMetrics::Queued(Work work, absl::Duration queued) {
+  work_[static_cast<int>(work)].queue_seconds->Observe(absl::ToDoubleSeconds(queued));
+}
+
+void ModelMetrics::BatchDone(Work work, absl::Duration compute,
+                             const std::array<int64_t, kRowStatuses>& rows) {
+  WorkSeries& series = work_[static_cast<int>(work)];
+  int64_t total = 0;
+  for (int s = 0; s < kRowStatuses; ++s) {
+    total += rows[s];
+    if (rows[s] > 0) series.rows[s]->Increment(static_cast<double>(rows[s]));
+  }
+  series.batch_rows->Observe(static_cast<double>(total));
+  series.compute_seconds->Observe(absl::ToDoubleSeconds(compute));
+}
+
+void ModelMetrics::ObserveNegativeLogLikelihood(absl::Span<const double> nats_per_dim) {
+  const Buckets& buckets = NatsBuckets();
+  std::vector<double> counts(buckets.size() + 1);
+  double sum = 0;
+  bool any = false;
+  for (const double v : nats_per_dim) {
+    if (!std::isfinite(v)) continue;
+    any = true;
+    sum += v;
+    ++counts[static_cast<size_t>(std::lower_bound(buckets.begin(), buckets.end(), v) - buckets.begin())];
+  }
+  if (any) negative_log_likelihood_->ObserveMultiple(counts, sum);
+}
+
+void ModelMetrics::Loaded(absl::Duration took, double max_condition_number) {
+  loaded_->Set(1);
+  load_seconds_->Set(absl::ToDoubleSeconds(took));
+  condition_number_->Set(max_condition_number);
+}
+
+void ModelMetrics::LoadFailed() { loaded_->Set(0); }
+
+void ModelMetrics::WatchPending(Work work, std::function<Pending()> pending) {
+  MutexLock lock(&mutex_);
+  pending_[static_cast<int>(work)] = std::move(pending);
+}
+
+void ModelMetrics::StopWatchingPending() {
+  MutexLock lock(&mutex_);
+  pending_ = {};
+}
+
+void ModelMetrics::UpdatePending() {
+  MutexLock lock(&mutex_);
+  for (int w = 0; w < kWorks; ++w) {
+    if (!pending_[w]) continue;
+    const Pending now = pending_[w]();
+    work_[w].pending_rows->Set(static_cast<double>(now.rows));
+    work_[w].pending_bytes->Set(static_cast<double>(now.bytes));
+  }
+}
+
+}  // namespace glowworm

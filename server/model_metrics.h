@@ -1,0 +1,102 @@
+// ModelMetrics: the series of one model version. Made by Metrics::ForModel; thread-safe; no call allocates
+// but the first with a given status code. Tested by tests/server/metrics_test.cc.
+
+#ifndef GLOWWORM_SERVER_MODEL_METRICS_H_
+#define GLOWWORM_SERVER_MODEL_METRICS_H_
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "server/metrics.h"
+#include "server/mutex.h"
+
+namespace glowworm {
+
+enum class Method {
+  kListModels,
+  kGetModel,
+  kLogLikelihood,
+  kEncode,
+  kDecode,
+  kSample,
+  kStreamSamples,
+  kStreamLogLikelihood
+};
+constexpr int kMethods = 8;
+const char* MethodName(Method method);
+
+// What a batcher's workers compute. LogLikelihood and Encode share kEncode.
+enum class Work { kEncode, kDecode, kSample };
+constexpr int kWorks = 3;
+const char* WorkName(Work work);
+
+constexpr int kRowStatuses = 4;
+constexpr int kCodes = 17;  // google.rpc.Code
+
+class ModelMetrics {
+ public:
+  ModelMetrics(const Metrics::Families* families, std::string model, std::string version);
+  ~ModelMetrics();  // the series disappear
+  ModelMetrics(const ModelMetrics&) = delete;
+  ModelMetrics& operator=(const ModelMetrics&) = delete;
+
+  // One RPC, from arrival to its end. REQUIRES: 0 <= code < kCodes.
+  void CallEnded(Method method, int code, absl::Duration duration);
+  // One request's rows left the queue.
+  void Queued(Work work, absl::Duration queued);
+  // One batch on one worker; rows[s] of its rows ended with RowStatus s.
+  void BatchDone(Work work, absl::Duration compute, const std::array<int64_t, kRowStatuses>& rows);
+  // -log p / D of a batch's rows. Values that are not finite are left out: `rows` counts them by status.
+  void ObserveNegativeLogLikelihood(absl::Span<const double> nats_per_dim);
+
+  void Loaded(absl::Duration took, double max_condition_number);
+  void LoadFailed();
+
+  // Read at each scrape. `pending` must not call back into the metrics.
+  struct Pending {
+    int64_t rows = 0, bytes = 0;
+  };
+  void WatchPending(Work work, std::function<Pending()> pending);
+  void StopWatchingPending();
+  void UpdatePending();
+
+ private:
+  struct WorkSeries {
+    prometheus::Histogram* queue_seconds = nullptr;
+    prometheus::Histogram* compute_seconds = nullptr;
+    prometheus::Histogram* batch_rows = nullptr;
+    std::array<prometheus::Counter*, kRowStatuses> rows = {};
+    prometheus::Gauge* pending_rows = nullptr;
+    prometheus::Gauge* pending_bytes = nullptr;
+  };
+
+  prometheus::Labels Labels() const;
+  prometheus::Labels Labels(const char* name, const char* value) const;
+  void AddWork(Work work);
+
+  const Metrics::Families* const families_;
+  const std::string model_, version_;
+
+  // Constant after construction, but for the counters, which are made when first needed.
+  std::array<std::array<std::atomic<prometheus::Counter*>, kCodes>, kMethods> requests_ = {};
+  std::array<prometheus::Histogram*, kMethods> request_seconds_ = {};
+  std::array<WorkSeries, kWorks> work_;
+  prometheus::Histogram* negative_log_likelihood_ = nullptr;
+  prometheus::Gauge* loaded_ = nullptr;
+  prometheus::Gauge* load_seconds_ = nullptr;
+  prometheus::Gauge* condition_number_ = nullptr;
+
+  Mutex mutex_;
+  std::array<std::function<Pending()>, kWorks> pending_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace glowworm
+
+#endif  // GLOWWORM_SERVER_MODEL_METRICS_H_
