@@ -175,6 +175,8 @@ class Batcher {
 
  private:
   explicit Batcher(std::shared_ptr<BatchQueue> queue);
+  absl::Status Admit(std::unique_ptr<Task>* task, bool may_park, TaskId* id);
+  void Close(bool abandon);
 
   const std::shared_ptr<BatchQueue> queue_;
 };

@@ -1,5 +1,5 @@
-// Clock: where the server's time comes from, so that tests set it. Two implementations: the real one here, FakeClock
-// in tests/testing/fake_clock.h.
+// Clock: where the server's time comes from, so that tests set it. Two implementations: the real one here,
+// FakeClock in tests/testing/fake_clock.h.
 
 #ifndef GLOWWORM_SERVER_CLOCK_H_
 #define GLOWWORM_SERVER_CLOCK_H_
@@ -14,12 +14,15 @@ class Clock {
  public:
   virtual ~Clock() = default;
   virtual absl::Time Now() = 0;
-  // Waits on `cv`, which `mutex` guards, until notified or until this clock reaches `deadline` (InfiniteFuture: until
-  // notified). May wake spuriously. REQUIRES: *mutex is held; it is released while waiting.
+  // Waits on `cv`, which *mutex guards, until notified or until this clock reaches `deadline`
+  // (InfiniteFuture: until notified). May wake spuriously. REQUIRES: *mutex is held; it is released while
+  // waiting.
   virtual void WaitUntil(CondVar* cv, Mutex* mutex, absl::Time deadline) = 0;
 };
 
-// The process's monotonic clock, anchored to wall time at start. Never deleted.
+// The process's monotonic clock, anchored to wall time at start: later steps of the wall clock do not move
+// it. Bring a wall-clock deadline here by the time that is left: RealClock()->Now() + (deadline -
+// absl::Now()). Never deleted.
 Clock* RealClock();
 
 }  // namespace glowworm

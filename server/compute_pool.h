@@ -22,6 +22,11 @@
 
 namespace glowworm {
 
+struct Batch;
+struct Outbox;
+struct PoolState;
+struct Request;
+
 struct PoolOptions {
   int workers = 1;                       // >= 1; DefaultWorkers() of cpu_quota.h fits the machine
   int64_t max_bytes = int64_t{1} << 30;  // >= 1: inputs + outputs of all admitted requests of all batchers
@@ -49,9 +54,31 @@ class ComputePool {
   int64_t reserved_bytes() const;
 
  private:
+  friend class Batcher;
+  friend class Reservation;
+
   explicit ComputePool(PoolOptions options);
+  void WorkerLoop();
+  void TimerLoop();
+  // Waits for a batch and seals it. False once the pool ends and nothing is left to compute.
+  bool NextBatch(Batch* batch, Outbox* outbox);
+  // Wakes the threads, runs the `done`s and frees the memory named in *outbox; empties it.
+  // REQUIRES: mutex_ is not held.
+  void Send(Outbox* outbox);
+  // A Reservation of *request is given back.
+  void Release(Request* request);
 
   const PoolOptions options_;
+
+  mutable Mutex mutex_;  // guards *state_ and every queue of this pool
+  CondVar work_cv_;      // a batch may leave
+  CondVar timer_cv_;     // the timer's next moment moved forward
+  CondVar idle_cv_;      // a batcher became idle
+  const std::unique_ptr<PoolState> state_ ABSL_PT_GUARDED_BY(mutex_);
+  bool timer_stops_ ABSL_GUARDED_BY(mutex_) = false;
+
+  std::vector<std::thread> workers_;  // started by Create, joined by the destructor
+  std::thread timer_;
 };
 
 }  // namespace glowworm

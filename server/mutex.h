@@ -1,5 +1,5 @@
-// Mutex: std::mutex with Clang's thread-safety annotations. absl::Mutex is not used, because Debian's libabsl is not
-// built for ThreadSanitizer and gives false races under it. Tested by every test that runs under TSan.
+// Mutex: std::mutex with Clang's thread-safety annotations. absl::Mutex is not used, because Debian's libabsl
+// is not built for ThreadSanitizer and gives false races under it. Tested by every test that runs under TSan.
 
 #ifndef GLOWWORM_SERVER_MUTEX_H_
 #define GLOWWORM_SERVER_MUTEX_H_
