@@ -1,7 +1,7 @@
 // Flow: a trained flow, loaded and compiled; the one header of model/ that a server needs.
 //
-// Rows stand alone: each has its own input, dtype, context, class and output, and its answer has the same bits
-// whatever rows it is evaluated with. Tested by tests/model/flow_test.cc and golden_test.cc.
+// Rows stand alone: each has its own input, dtype, context, class and output, and its answer has the same
+// bits whatever rows it is evaluated with. Tested by tests/model/flow_test.cc and golden_test.cc.
 
 #ifndef GLOWWORM_MODEL_FLOW_H_
 #define GLOWWORM_MODEL_FLOW_H_
@@ -42,10 +42,10 @@ struct RowOutput {
 
 // x -> log p and, if wanted, z.
 struct EncodeRow {
-  RowInput x;            // (event), row-major [C, H, W]
-  RowInput context;      // (context_size); absent for flows without
-  int class_label = -1;  // -1: the mixture of all classes
-  RowOutput z;           // (latent_size); absent: not wanted
+  RowInput x;                          // (event), row-major [C, H, W]
+  RowInput context;                    // (context_size); absent for flows without
+  int class_label = -1;                // -1: the mixture of all classes
+  RowOutput z;                         // (latent_size); absent: not wanted
   double* log_likelihood = nullptr;    // nats; never null
   double* tail_probability = nullptr;  // null: not wanted; written only if the flow has a calibration
   RowStatus* status = nullptr;         // never null
@@ -108,12 +108,14 @@ struct FlowInfo {
   int64_t max_tile_rows = 0;  // rows that one call carries through the flow at once; larger calls are cut
 };
 
-// Immutable after creation; every method is const, safe from many threads, and blocks for as long as it computes.
-// REQUIRES of all three: pointers as stated above, context present exactly if the flow takes one, class_label < K.
+// Immutable after creation; every method is const, safe from many threads, and blocks for as long as it
+// computes. REQUIRES of all three: pointers as stated above, context present exactly if the flow takes one,
+// class_label < K.
 class Flow {
  public:
   // Reads, checks and compiles. InvalidArgument says what is wrong with the file.
-  static absl::StatusOr<std::unique_ptr<const Flow>> Load(const std::string& path, const FlowOptions& options);
+  static absl::StatusOr<std::unique_ptr<const Flow>> Load(const std::string& path,
+                                                          const FlowOptions& options);
   // The same from memory. REQUIRES: ParseFlowFile would accept `spec`.
   static absl::StatusOr<std::unique_ptr<const Flow>> Create(const FlowSpec& spec, const FlowOptions& options);
   ~Flow();
@@ -135,6 +137,7 @@ class Flow {
 
  private:
   Flow();
+  static absl::StatusOr<std::unique_ptr<Flow>> Build(const FlowSpec& spec, const FlowOptions& options);
 
   FlowInfo info_;
   std::vector<double> calibration_log_likelihood_;  // (Q)

@@ -1,0 +1,324 @@
+// Implements model/cpu/cpu_executor.h: rows in, one tile through the whole plan, rows out.
+
+#include "model/cpu/cpu_executor.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "model/cpu/float_mode.h"
+#include "model/cpu/program.h"
+#include "model/cpu/row_io.h"
+#include "model/cpu/workspace.h"
+#include "model/philox.h"
+
+namespace glowworm {
+namespace {
+
+// The widest activation of a tile stays below this, so that a tile's way through the plan stays in cache.
+constexpr int64_t kMaxActivationBytes = 2 << 20;
+
+// A tile's buffers, all from the workspace's arena.
+struct TileBuffers {
+  TileState state;
+  double *x, *y;          // (p, positions, c): the leading ops' and the boundary's
+  double* context;        // (p, context_size)
+  unsigned char* finite;  // (p): every input number is
+};
+
+template <typename T>
+class CpuExecutor final : public Executor {
+ public:
+  CpuExecutor(const Plan& plan, int64_t max_tile_rows)
+      : event_(plan.event),
+        context_size_(plan.context_size),
+        num_classes_(plan.num_classes),
+        log_class_weight_(plan.log_class_weight),
+        cumulative_class_weight_(plan.cumulative_class_weight),
+        constant_log_det_(plan.constant_log_det),
+        max_tile_rows_(max_tile_rows),
+        pool_(&matmuls_) {}
+
+  absl::Status Prepare(const Plan& plan, int workers) {
+    const absl::Span<const PlanOp> ops(plan.ops);
+    auto leading =
+        Program<double>::Create(ops.subspan(0, plan.leading), context_size_, max_tile_rows_, &matmuls_);
+    if (!leading.ok()) return leading.status();
+    leading_ = *std::move(leading);
+    auto main = Program<T>::Create(ops.subspan(plan.leading), context_size_, max_tile_rows_, &matmuls_);
+    if (!main.ok()) return main.status();
+    main_ = *std::move(main);
+    WarmUp(workers);
+    return absl::OkStatus();
+  }
+
+  int64_t max_tile_rows() const override { return max_tile_rows_; }
+
+  void Encode(absl::Span<const EncodeRow> rows) const override {
+    const FloatMode mode;
+    const WorkspacePool::Lease workspace = pool_.Take();
+    const Arena::Mark mark = workspace->arena.mark();
+    TileBuffers tile = Begin(workspace.operator->(), static_cast<int64_t>(rows.size()));
+    bool latent_wanted = false;
+    for (size_t r = 0; r < rows.size(); ++r) {
+      Load(rows[r].x, event_.channels, event_.positions(), rows[r].context, r, tile.x, &tile);
+      tile.state.class_label[r] = rows[r].class_label;
+      latent_wanted |= rows[r].z.data != nullptr;
+    }
+    if (latent_wanted) tile.state.latent = workspace->arena.Take<double>(tile.state.padded * event_.size());
+    Forward(&tile);
+    for (size_t r = 0; r < rows.size(); ++r) Finish(rows[r], tile, r);
+    workspace->arena.Release(mark);
+  }
+
+  void Decode(absl::Span<const DecodeRow> rows) const override {
+    const FloatMode mode;
+    const WorkspacePool::Lease workspace = pool_.Take();
+    const Arena::Mark mark = workspace->arena.mark();
+    TileBuffers tile = Begin(workspace.operator->(), static_cast<int64_t>(rows.size()));
+    tile.state.latent = workspace->arena.Take<double>(tile.state.padded * event_.size());
+    for (size_t r = 0; r < rows.size(); ++r) {
+      Load(rows[r].z, 1, event_.size(), rows[r].context, r, tile.state.latent, &tile);
+    }
+    const double* x = Inverse(&tile);
+    for (size_t r = 0; r < rows.size(); ++r) FinishInverse(x, tile, r, rows[r].x, rows[r].status);
+    workspace->arena.Release(mark);
+  }
+
+  void Sample(absl::Span<const SampleRow> rows) const override {
+    const FloatMode mode;
+    const WorkspacePool::Lease workspace = pool_.Take();
+    const Arena::Mark mark = workspace->arena.mark();
+    TileBuffers tile = Begin(workspace.operator->(), static_cast<int64_t>(rows.size()));
+    tile.state.latent = workspace->arena.Take<double>(tile.state.padded * event_.size());
+    tile.state.latent_is_noise = true;
+    for (size_t r = 0; r < rows.size(); ++r) {
+      const SampleRow& row = rows[r];
+      tile.finite[r] = LoadContext(row.context, r, &tile);
+      PhiloxNormals(row.seed, row.index, row.temperature, event_.size(),
+                    tile.state.latent + r * event_.size());
+      if (num_classes_ == 0) continue;
+      tile.state.class_label[r] = row.class_label >= 0 ? row.class_label : DrawClass(row.seed, row.index);
+      if (row.class_drawn != nullptr) *row.class_drawn = tile.state.class_label[r];
+    }
+    const double* x = Inverse(&tile);
+    for (size_t r = 0; r < rows.size(); ++r) FinishInverse(x, tile, r, rows[r].x, rows[r].status);
+    workspace->arena.Release(mark);
+  }
+
+ private:
+  TileBuffers Begin(Workspace* workspace, int64_t rows) const {
+    Arena& arena = workspace->arena;
+    TileBuffers tile{};
+    tile.state.rows = rows;
+    tile.state.padded = RoundUpOnLadder(rows);
+    tile.state.scratch = {&arena, &workspace->matmuls};
+    tile.state.latent_size = event_.size();
+    tile.state.num_classes = num_classes_;
+    const int64_t p = tile.state.padded;
+    const auto zeros = [&](int64_t n) {
+      auto* v = arena.Take<double>(n);
+      std::fill_n(v, RoundUpToLane(n), 0.0);
+      return v;
+    };
+    tile.x = zeros(p * event_.size());
+    tile.y = zeros(p * event_.size());
+    tile.context = zeros(p * context_size_);
+    tile.state.log_density = zeros(p);
+    tile.state.class_log_density = zeros(p * num_classes_);
+    tile.state.class_label = arena.Take<int>(p);
+    std::fill_n(tile.state.class_label, p, -1);
+    tile.state.outside = arena.Take<unsigned char>(p);
+    std::fill_n(tile.state.outside, p, static_cast<unsigned char>(0));
+    tile.finite = arena.Take<unsigned char>(p);
+    return tile;
+  }
+
+  bool LoadContext(const RowInput& context, size_t r, TileBuffers* tile) const {
+    if (context_size_ == 0) return true;
+    double* to = tile->context + r * context_size_;
+    const bool finite = ReadRow(context, 1, context_size_, to);
+    if (!finite) std::fill_n(to, context_size_, 0.0);
+    return finite;
+  }
+
+  // A row that is not finite is carried through as zeros.
+  void Load(const RowInput& input, int64_t channels, int64_t positions, const RowInput& context, size_t r,
+            double* to, TileBuffers* tile) const {
+    double* row = to + r * event_.size();
+    const bool finite = ReadRow(input, channels, positions, row);
+    if (!finite) std::fill_n(row, event_.size(), 0.0);
+    tile->finite[r] = LoadContext(context, r, tile) && finite;
+  }
+
+  // The tile's buffers in T: the same ones in float64, rounded copies in float32.
+  Tile<T> Narrow(const TileBuffers& tile, TileState* state) const {
+    if constexpr (std::is_same_v<T, double>) {
+      return {state, tile.x, tile.y, tile.context};
+    } else {
+      Arena& arena = *state->scratch.arena;
+      const int64_t n = state->padded * event_.size(), k = state->padded * context_size_;
+      T* x = arena.Take<T>(n);
+      T* context = arena.Take<T>(k);
+      const auto round = [](double v) { return static_cast<T>(v); };
+      std::transform(tile.x, tile.x + n, x, round);
+      std::transform(tile.context, tile.context + k, context, round);
+      return {state, x, arena.Take<T>(n), context};
+    }
+  }
+
+  void Forward(TileBuffers* buffers) const {
+    Tile<double> wide{&buffers->state, buffers->x, buffers->y, buffers->context};
+    leading_.Forward(&wide);
+    buffers->x = wide.x;
+    buffers->y = wide.y;
+    Tile<T> tile = Narrow(*buffers, &buffers->state);
+    main_.Forward(&tile);
+  }
+
+  // Returns x, (p, positions, c).
+  const double* Inverse(TileBuffers* buffers) const {
+    Tile<T> tile = Narrow(*buffers, &buffers->state);
+    main_.Inverse(&tile);
+    if constexpr (std::is_same_v<T, double>) {
+      buffers->x = tile.x;
+      buffers->y = tile.y;
+    } else {
+      std::copy_n(tile.x, buffers->state.padded * event_.size(), buffers->x);
+    }
+    Tile<double> wide{&buffers->state, buffers->x, buffers->y, buffers->context};
+    leading_.Inverse(&wide);
+    return wide.x;
+  }
+
+  double LogLikelihood(const TileState& state, size_t r) const {
+    const double sum = constant_log_det_ + state.log_density[r];
+    if (num_classes_ == 0) return sum;
+    const double* per_class = state.class_log_density + r * num_classes_;
+    if (state.class_label[r] >= 0) return sum + per_class[state.class_label[r]];
+    double most = -std::numeric_limits<double>::infinity();
+    for (int64_t k = 0; k < num_classes_; ++k) most = std::max(most, log_class_weight_[k] + per_class[k]);
+    if (!std::isfinite(most)) return most;
+    double total = 0;
+    for (int64_t k = 0; k < num_classes_; ++k) total += std::exp(log_class_weight_[k] + per_class[k] - most);
+    return sum + most + std::log(total);
+  }
+
+  void Finish(const EncodeRow& row, const TileBuffers& tile, size_t r) const {
+    const double log_likelihood = LogLikelihood(tile.state, r);
+    if (!tile.finite[r]) {
+      *row.status = RowStatus::kNonFiniteInput;
+    } else if (tile.state.outside[r]) {
+      *row.status = RowStatus::kOutOfSupport;
+    } else if (!std::isfinite(log_likelihood)) {
+      *row.status = RowStatus::kNonFiniteResult;
+    } else {
+      *row.status = RowStatus::kOk;
+      *row.log_likelihood = log_likelihood;
+      if (row.z.data != nullptr) WriteRow(tile.state.latent + r * event_.size(), 1, event_.size(), row.z);
+      return;
+    }
+    *row.log_likelihood = *row.status == RowStatus::kOutOfSupport ? -std::numeric_limits<double>::infinity()
+                                                                  : std::numeric_limits<double>::quiet_NaN();
+    if (row.z.data != nullptr) WriteNan(event_.size(), row.z);
+  }
+
+  void FinishInverse(const double* x, const TileBuffers& tile, size_t r, const RowOutput& output,
+                     RowStatus* status) const {
+    const double* row = x + r * event_.size();
+    const double limit = output.dtype == DataType::kFloat32 ? std::numeric_limits<float>::max()
+                                                            : std::numeric_limits<double>::max();
+    const bool fits = std::all_of(row, row + event_.size(), [&](double v) { return std::abs(v) <= limit; });
+    *status = !tile.finite[r] ? RowStatus::kNonFiniteInput
+              : fits          ? RowStatus::kOk
+                              : RowStatus::kNonFiniteResult;
+    if (*status == RowStatus::kOk) {
+      WriteRow(row, event_.channels, event_.positions(), output);
+    } else {
+      WriteNan(event_.size(), output);
+    }
+  }
+
+  int DrawClass(uint64_t seed, uint64_t index) const {
+    const double u = PhiloxUniforms(seed, index, kClassBlock).u1;
+    const auto k = std::find_if(cumulative_class_weight_.begin(), cumulative_class_weight_.end(),
+                                [&](double cumulative) { return u <= cumulative; });
+    return static_cast<int>(std::min<int64_t>(k - cumulative_class_weight_.begin(), num_classes_ - 1));
+  }
+
+  // Carries one full tile both ways through every workspace, so that no request is the first to grow an
+  // arena.
+  void WarmUp(int workers) {
+    const std::vector<double> zeros(event_.size() + context_size_, 0.0);
+    std::vector<double> out(max_tile_rows_ * event_.size()), log_likelihood(max_tile_rows_);
+    std::vector<RowStatus> status(max_tile_rows_);
+    std::vector<EncodeRow> encode(max_tile_rows_);
+    std::vector<SampleRow> sample(max_tile_rows_);
+    for (int64_t r = 0; r < max_tile_rows_; ++r) {
+      encode[r].x.data = zeros.data();
+      encode[r].context.data = sample[r].context.data = zeros.data();
+      encode[r].z.data = sample[r].x.data = out.data() + r * event_.size();
+      encode[r].log_likelihood = &log_likelihood[r];
+      encode[r].status = sample[r].status = &status[r];
+    }
+    std::vector<WorkspacePool::Lease> held;
+    for (int w = 0; w < workers; ++w) {
+      Encode(encode);
+      Sample(sample);
+      held.push_back(pool_.Take());  // the next round makes another
+    }
+  }
+
+  const EventShape event_;
+  const int64_t context_size_, num_classes_;
+  const std::vector<double> log_class_weight_, cumulative_class_weight_;
+  const double constant_log_det_;
+  const int64_t max_tile_rows_;
+  MatmulSet matmuls_;
+  Program<double> leading_;
+  Program<T> main_;
+  mutable WorkspacePool pool_;
+};
+
+int64_t MaxTileRows(const Plan& plan, int64_t bytes_per_number) {
+  int64_t widest = 1;
+  for (const PlanOp& op : plan.ops) {
+    int64_t channels = op.in.channels;
+    const auto consider = [&](const Net& net, size_t in) {
+      channels = std::max(channels, WidestActivation(net, static_cast<int64_t>(in), plan.context_size));
+    };
+    if (const auto* affine = std::get_if<AffineCoupling>(&op.op))
+      consider(affine->net, affine->identity.size());
+    if (const auto* additive = std::get_if<AdditiveCoupling>(&op.op)) {
+      consider(additive->net, additive->identity.size());
+    }
+    if (const auto* emit = std::get_if<EmitLatent>(&op.op)) consider(emit->density.net, emit->keep.size());
+    widest = std::max(widest, channels * op.in.positions());
+  }
+  int64_t rows = 1;
+  for (int64_t step : kRowLadder) {
+    if (step * widest * bytes_per_number <= kMaxActivationBytes) rows = std::max(rows, step);
+  }
+  return rows;
+}
+
+template <typename T>
+absl::StatusOr<std::unique_ptr<const Executor>> Make(const Plan& plan, int workers) {
+  const FloatMode mode;  // also one thread for the primitives made here
+  auto executor = std::make_unique<CpuExecutor<T>>(plan, MaxTileRows(plan, sizeof(T)));
+  absl::Status status = executor->Prepare(plan, workers);
+  if (!status.ok()) return status;
+  return std::unique_ptr<const Executor>(std::move(executor));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<const Executor>> CreateCpuExecutor(const Plan& plan, Precision precision,
+                                                                  int workers) {
+  return precision == Precision::kFloat64 ? Make<double>(plan, workers) : Make<float>(plan, workers);
+}
+
+}  // namespace glowworm
