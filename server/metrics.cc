@@ -27,7 +27,7 @@ class Metrics::Scrape : public prometheus::Collectable {
   explicit Scrape(Metrics* metrics) : metrics_(metrics) {}
 
   std::vector<prometheus::MetricFamily> Collect() const override {
-    metrics_->UpdatePending();
+    metrics_->ReadBatchers();
     std::vector<prometheus::MetricFamily> out = metrics_->registry_->Collect();
     AppendProcessMetrics(&out);
     return out;
@@ -62,6 +62,16 @@ Metrics::Families::Families(prometheus::Registry* registry)
                .Name("glowworm_rows_total")
                .Help("Rows computed, by their status; expired and cancelled rows are not among them")
                .Register(*registry)),
+      rows_dropped(
+          prometheus::BuildCounter()
+              .Name("glowworm_rows_dropped_total")
+              .Help("Rows admitted that answered nobody: expired, cancelled and abandoned rows were never "
+                    "computed, discarded ones were computed too late")
+              .Register(*registry)),
+      batches(prometheus::BuildCounter()
+                  .Name("glowworm_batches_total")
+                  .Help("Batches, by the reason for which each left the queue")
+                  .Register(*registry)),
       pending_rows(prometheus::BuildGauge()
                        .Name("glowworm_pending_rows")
                        .Help("Rows waiting for a thread")
@@ -120,9 +130,9 @@ void Metrics::Release(const Key& key) {
   if (--it->second.pointers == 0) models_.erase(it);
 }
 
-void Metrics::UpdatePending() {
+void Metrics::ReadBatchers() {
   MutexLock lock(&mutex_);
-  for (auto& [key, entry] : models_) entry.metrics->UpdatePending();
+  for (auto& [key, entry] : models_) entry.metrics->ReadBatchers();
 }
 
 absl::Status Metrics::Listen(const std::string& address) {

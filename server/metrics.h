@@ -63,6 +63,8 @@ class Metrics {
     prometheus::Family<prometheus::Histogram>& compute_seconds;
     prometheus::Family<prometheus::Histogram>& batch_rows;
     prometheus::Family<prometheus::Counter>& rows;
+    prometheus::Family<prometheus::Counter>& rows_dropped;
+    prometheus::Family<prometheus::Counter>& batches;
     prometheus::Family<prometheus::Gauge>& pending_rows;
     prometheus::Family<prometheus::Gauge>& pending_bytes;
     prometheus::Family<prometheus::Histogram>& negative_log_likelihood;
@@ -80,7 +82,7 @@ class Metrics {
   class Scrape;
 
   void Release(const Key& key);
-  void UpdatePending();
+  void ReadBatchers();
 
   const std::shared_ptr<prometheus::Registry> registry_;
   Families families_;

@@ -38,6 +38,12 @@ const char* RowStatusName(int status) {
   return kNames[status];
 }
 
+// Rows admitted whose caller got no answer from them; the last were computed, the others never.
+const char* DropReasonName(int reason) {
+  constexpr const char* kNames[kDropReasons] = {"expired", "cancelled", "abandoned", "discarded"};
+  return kNames[reason];
+}
+
 }  // namespace
 
 const char* MethodName(Method method) {
@@ -76,6 +82,16 @@ void ModelMetrics::AddWork(Work work) {
     with_status["status"] = RowStatusName(s);
     series.rows[s] = &families_->rows.Add(with_status);
   }
+  for (int r = 0; r < kBatchReasons; ++r) {
+    prometheus::Labels with_reason = labels;
+    with_reason["reason"] = std::string(BatchReasonName(static_cast<BatchReason>(r)));
+    series.batches[r] = &families_->batches.Add(with_reason);
+  }
+  for (int d = 0; d < kDropReasons; ++d) {
+    prometheus::Labels with_reason = labels;
+    with_reason["reason"] = DropReasonName(d);
+    series.dropped[d] = &families_->rows_dropped.Add(with_reason);
+  }
   series.pending_rows = &families_->pending_rows.Add(labels);
   series.pending_bytes = &families_->pending_bytes.Add(labels);
 }
@@ -90,6 +106,8 @@ ModelMetrics::~ModelMetrics() {
     families_->compute_seconds.Remove(series.compute_seconds);
     families_->batch_rows.Remove(series.batch_rows);
     for (prometheus::Counter* counter : series.rows) families_->rows.Remove(counter);
+    for (prometheus::Counter* counter : series.batches) families_->batches.Remove(counter);
+    for (prometheus::Counter* counter : series.dropped) families_->rows_dropped.Remove(counter);
     families_->pending_rows.Remove(series.pending_rows);
     families_->pending_bytes.Remove(series.pending_bytes);
   }
@@ -123,16 +141,18 @@ void ModelMetrics::Queued(Work work, absl::Duration queued) {
   work_[static_cast<int>(work)].queue_seconds->Observe(absl::ToDoubleSeconds(queued));
 }
 
-void ModelMetrics::BatchDone(Work work, absl::Duration compute,
-                             const std::array<int64_t, kRowStatuses>& rows) {
+void ModelMetrics::RowsDone(Work work, const std::array<int64_t, kRowStatuses>& rows) {
   WorkSeries& series = work_[static_cast<int>(work)];
-  int64_t total = 0;
   for (int s = 0; s < kRowStatuses; ++s) {
-    total += rows[s];
     if (rows[s] > 0) series.rows[s]->Increment(static_cast<double>(rows[s]));
   }
-  series.batch_rows->Observe(static_cast<double>(total));
-  series.compute_seconds->Observe(absl::ToDoubleSeconds(compute));
+}
+
+void ModelMetrics::BatchDone(Work work, const BatchReport& report) {
+  WorkSeries& series = work_[static_cast<int>(work)];
+  series.batch_rows->Observe(static_cast<double>(report.rows));
+  series.compute_seconds->Observe(absl::ToDoubleSeconds(report.compute));
+  series.batches[static_cast<int>(report.reason)]->Increment();
 }
 
 void ModelMetrics::ObserveNegativeLogLikelihood(absl::Span<const double> nats_per_dim) {
@@ -157,23 +177,29 @@ void ModelMetrics::Loaded(absl::Duration took, double max_condition_number) {
 
 void ModelMetrics::LoadFailed() { loaded_->Set(0); }
 
-void ModelMetrics::WatchPending(Work work, std::function<Pending()> pending) {
+void ModelMetrics::Watch(Work work, const Batcher* batcher) {
   MutexLock lock(&mutex_);
-  pending_[static_cast<int>(work)] = std::move(pending);
+  watched_[static_cast<int>(work)] = batcher;
 }
 
-void ModelMetrics::StopWatchingPending() {
+void ModelMetrics::StopWatching() {
   MutexLock lock(&mutex_);
-  pending_ = {};
+  watched_ = {};
 }
 
-void ModelMetrics::UpdatePending() {
+void ModelMetrics::ReadBatchers() {
   MutexLock lock(&mutex_);
   for (int w = 0; w < kWorks; ++w) {
-    if (!pending_[w]) continue;
-    const Pending now = pending_[w]();
-    work_[w].pending_rows->Set(static_cast<double>(now.rows));
-    work_[w].pending_bytes->Set(static_cast<double>(now.bytes));
+    if (watched_[w] == nullptr) continue;
+    WorkSeries& series = work_[w];
+    series.pending_rows->Set(static_cast<double>(watched_[w]->pending_rows()));
+    series.pending_bytes->Set(static_cast<double>(watched_[w]->reserved_bytes()));
+    const BatcherCounters counters = watched_[w]->counters();
+    const int64_t dropped[kDropReasons] = {counters.rows_expired, counters.rows_cancelled,
+                                           counters.rows_abandoned, counters.rows_discarded};
+    for (int d = 0; d < kDropReasons; ++d) {
+      series.dropped[d]->Increment(static_cast<double>(dropped[d]) - series.dropped[d]->Value());
+    }
   }
 }
 

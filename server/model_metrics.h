@@ -7,13 +7,13 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "server/batcher.h"
 #include "server/metrics.h"
 #include "server/mutex.h"
 
@@ -38,6 +38,8 @@ constexpr int kWorks = 3;
 const char* WorkName(Work work);
 
 constexpr int kRowStatuses = 4;
+constexpr int kBatchReasons = 5;
+constexpr int kDropReasons = 4;
 constexpr int kCodes = 17;  // google.rpc.Code
 
 class ModelMetrics {
@@ -51,21 +53,21 @@ class ModelMetrics {
   void CallEnded(Method method, int code, absl::Duration duration);
   // One request's rows left the queue.
   void Queued(Work work, absl::Duration queued);
-  // One batch on one worker; rows[s] of its rows ended with RowStatus s.
-  void BatchDone(Work work, absl::Duration compute, const std::array<int64_t, kRowStatuses>& rows);
+  // rows[s] rows of one batch ended with RowStatus s.
+  void RowsDone(Work work, const std::array<int64_t, kRowStatuses>& rows);
+  // One batch on one worker.
+  void BatchDone(Work work, const BatchReport& report);
   // -log p / D of a batch's rows. Values that are not finite are left out: `rows` counts them by status.
   void ObserveNegativeLogLikelihood(absl::Span<const double> nats_per_dim);
 
   void Loaded(absl::Duration took, double max_condition_number);
   void LoadFailed();
 
-  // Read at each scrape. `pending` must not call back into the metrics.
-  struct Pending {
-    int64_t rows = 0, bytes = 0;
-  };
-  void WatchPending(Work work, std::function<Pending()> pending);
-  void StopWatchingPending();
-  void UpdatePending();
+  // Reads the batcher at each scrape, until StopWatching. REQUIRES: the batcher lives until then.
+  void Watch(Work work, const Batcher* batcher);
+  void StopWatching();
+  // A scrape begins.
+  void ReadBatchers();
 
  private:
   struct WorkSeries {
@@ -73,6 +75,8 @@ class ModelMetrics {
     prometheus::Histogram* compute_seconds = nullptr;
     prometheus::Histogram* batch_rows = nullptr;
     std::array<prometheus::Counter*, kRowStatuses> rows = {};
+    std::array<prometheus::Counter*, kBatchReasons> batches = {};
+    std::array<prometheus::Counter*, kDropReasons> dropped = {};
     prometheus::Gauge* pending_rows = nullptr;
     prometheus::Gauge* pending_bytes = nullptr;
   };
@@ -94,7 +98,7 @@ class ModelMetrics {
   prometheus::Gauge* condition_number_ = nullptr;
 
   Mutex mutex_;
-  std::array<std::function<Pending()>, kWorks> pending_ ABSL_GUARDED_BY(mutex_);
+  std::array<const Batcher*, kWorks> watched_ ABSL_GUARDED_BY(mutex_) = {};
 };
 
 }  // namespace glowworm

@@ -1,0 +1,100 @@
+// Arrival and end of a call.
+
+#include "server/call_record.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/cord.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/string_view.h"
+#include "server/batcher.h"
+#include "server/convert.h"
+#include "server/log.h"
+
+namespace glowworm {
+namespace {
+
+constexpr char kRequestId[] = "x-request-id";
+constexpr size_t kMaxRequestIdHeader = 128;
+constexpr absl::Duration kLeastPushback = absl::Milliseconds(20);
+constexpr absl::Duration kMostPushback = absl::Seconds(10);
+
+// "ipv4:127.0.0.1:5000" -> "ipv4:127.0.0.1"
+std::string WithoutPort(const std::string& peer) {
+  const size_t colon = peer.rfind(':');
+  return colon == std::string::npos || colon < 5 ? peer : peer.substr(0, colon);
+}
+
+std::string RequestId(const grpc::CallbackServerContext& grpc) {
+  const auto it = grpc.client_metadata().find(kRequestId);
+  if (it == grpc.client_metadata().end()) return "";
+  return Sanitized(absl::string_view(it->second.data(), it->second.size()), kMaxRequestIdHeader);
+}
+
+absl::Time Deadline(const grpc::CallbackServerContext& grpc) {
+  const auto deadline = grpc.deadline();
+  return deadline == std::chrono::system_clock::time_point::max() ? absl::InfiniteFuture()
+                                                                  : absl::FromChrono(deadline);
+}
+
+}  // namespace
+
+CallRecord::CallRecord(Method method, grpc::CallbackServerContext* grpc, ServiceContext* service)
+    : method_(method),
+      grpc_(grpc),
+      service_(service),
+      start_(absl::Now()),
+      deadline_(Deadline(*grpc)),
+      source_(WithoutPort(grpc->peer())),
+      request_id_(RequestId(*grpc)) {
+  service_->metrics->CallStarted();
+  if (!request_id_.empty()) grpc_->AddInitialMetadata(kRequestId, request_id_);
+}
+
+grpc::Status CallRecord::End(absl::Status status) {
+  const absl::Time now = absl::Now();
+  if (absl::IsCancelled(status) && now >= deadline_) {
+    status = absl::DeadlineExceededError("the call's deadline passed before its answer was ready");
+  }
+  if (!status.ok()) AddOverloadTrailers(status);
+  ModelMetrics* metrics = model_ == nullptr ? service_->unknown_model.get() : model_->metrics();
+  metrics->CallEnded(method_, static_cast<int>(status.code()), now - start_);
+  service_->metrics->CallEnded();
+  Log(status, now - start_);
+  return ToGrpcStatus(status);
+}
+
+void CallRecord::AddOverloadTrailers(const absl::Status& status) {
+  if (const auto reason = status.GetPayload(kRefusalReason)) {
+    grpc_->AddTrailingMetadata(kRefusalReason, std::string(*reason));
+  }
+  if (!absl::IsResourceExhausted(status)) return;
+  absl::Duration wait = absl::ZeroDuration();
+  if (model_ != nullptr) {
+    for (const Work work : {Work::kEncode, Work::kDecode, Work::kSample}) {
+      wait = std::max(wait, model_->batcher(work)->ExpectedWait());
+    }
+  }
+  wait = std::min(std::max(wait, kLeastPushback), kMostPushback);
+  grpc_->AddTrailingMetadata("grpc-retry-pushback-ms", absl::StrCat(absl::ToInt64Milliseconds(wait)));
+}
+
+void CallRecord::Log(const absl::Status& status, absl::Duration took) const {
+  const bool ours = absl::IsInternal(status) || absl::IsUnknown(status) || absl::IsDataLoss(status);
+  if (!ours && !LogsInfo()) return;
+  std::string line =
+      absl::StrCat("call method=", MethodName(method_), " code=", absl::StatusCodeToString(status.code()),
+                   " seconds=", absl::ToDoubleSeconds(took), " rows=", rows_);
+  if (model_ != nullptr) absl::StrAppend(&line, " model=", model_->name(), " version=", model_->version());
+  if (!request_id_.empty()) absl::StrAppend(&line, " request_id=", request_id_);
+  absl::StrAppend(&line, " peer=", Sanitized(grpc_->peer(), 64));
+  if (!status.ok()) {
+    absl::StrAppend(&line, " error=\"",
+                    absl::StrReplaceAll(ToGrpcStatus(status).error_message(), {{"\"", "'"}}), "\"");
+  }
+  ours ? LogError(line) : LogInfo(line);
+}
+
+}  // namespace glowworm

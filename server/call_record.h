@@ -1,0 +1,76 @@
+// CallRecord: what happens around every RPC, whichever it is: the request id echoed, the deadline read, the
+// call counted, timed and logged once, its status converted. No handler can forget any of it. Tested by
+// tests/server/service_test.cc and tests/e2e/service_test.py.
+
+#ifndef GLOWWORM_SERVER_CALL_RECORD_H_
+#define GLOWWORM_SERVER_CALL_RECORD_H_
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "server/live_streams.h"
+#include "server/metrics.h"
+#include "server/model_metrics.h"
+#include "server/model_repository.h"
+#include "server/validate.h"
+
+namespace glowworm {
+
+// What every call needs of the server. Outlives all calls.
+struct ServiceContext {
+  const ModelRepository* repository = nullptr;
+  Metrics* metrics = nullptr;
+  std::shared_ptr<ModelMetrics> unknown_model;  // Metrics::ForModel("", "")
+  RequestLimits limits;
+  int compute_threads = 1;
+  LiveStreams streams;
+};
+
+// Not thread-safe, but for deadline() and source().
+class CallRecord {
+ public:
+  // The call has arrived; echoes its x-request-id in the initial metadata.
+  CallRecord(Method method, grpc::CallbackServerContext* grpc, ServiceContext* service);
+  CallRecord(const CallRecord&) = delete;
+  CallRecord& operator=(const CallRecord&) = delete;
+
+  // InfiniteFuture if the client set none.
+  absl::Time deadline() const { return deadline_; }
+  // The peer's address without its port, for fairness.
+  const std::string& source() const { return source_; }
+
+  // From now on the call counts under this model.
+  void SetModel(std::shared_ptr<const ServedModel> model) { model_ = std::move(model); }
+  const std::shared_ptr<const ServedModel>& model() const { return model_; }
+  void AddRows(int64_t rows) { rows_ += rows; }
+
+  // The call ends: counts, times and logs it, adds the trailers of an overload. The result is for Finish.
+  // A call that was cancelled because its deadline has passed ends with DEADLINE_EXCEEDED.
+  // REQUIRES: called once.
+  grpc::Status End(absl::Status status);
+
+ private:
+  void AddOverloadTrailers(const absl::Status& status);
+  void Log(const absl::Status& status, absl::Duration took) const;
+
+  const Method method_;
+  grpc::CallbackServerContext* const grpc_;
+  ServiceContext* const service_;
+  const absl::Time start_;
+  const absl::Time deadline_;
+  const std::string source_;
+  std::string request_id_;
+  std::shared_ptr<const ServedModel> model_;
+  int64_t rows_ = 0;
+};
+
+}  // namespace glowworm
+
+#endif  // GLOWWORM_SERVER_CALL_RECORD_H_

@@ -1,0 +1,77 @@
+// Server: everything that glowworm-server is, from its options to its last answer: listeners, repository,
+// compute threads, metrics, health, and the order in which they start and stop. Tested by
+// tests/e2e/startup_test.py and shutdown_test.py, and by tests/server/service_test.cc.
+
+#ifndef GLOWWORM_SERVER_SERVER_H_
+#define GLOWWORM_SERVER_SERVER_H_
+
+#include <grpcpp/server.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/call_record.h"
+#include "server/compute_pool.h"
+#include "server/density_service.h"
+#include "server/flags.h"
+#include "server/metrics.h"
+#include "server/model_repository.h"
+
+namespace glowworm {
+
+class Server {
+ public:
+  // Listens, and begins to load the repository. The status says in one sentence what is in the way.
+  // REQUIRES: CheckOptions(options) is OK.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options);
+  // REQUIRES: Stop has returned, or no call has arrived.
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Waits until every model is ready or has failed, or StopLoading. FailedPrecondition if none is ready, or
+  // if one is not and options.exit_on_load_error is set.
+  absl::Status WaitUntilLoaded();
+  // Loads no further model.
+  void StopLoading() { repository_->StopLoading(); }
+  // Health says SERVING, and the port file is written. Unavailable if it cannot be.
+  absl::Status Announce();
+
+  // Health NOT_SERVING, lame duck, no more admission, drain, end. Blocks for as long as that takes: at most
+  // lame_duck + drain_timeout + a second or so.
+  void Stop();
+
+  // "127.0.0.1:50051", with the port that was picked.
+  std::string address() const;
+  std::string metrics_address() const;  // "none" without a listener
+  const Metrics& metrics() const { return *metrics_; }
+
+ private:
+  explicit Server(const ServerOptions& options);
+  absl::Status StartPool();
+  absl::Status OpenRepository();
+  absl::Status StartGrpc();
+  absl::StatusOr<std::shared_ptr<const ServedModel>> Load(const std::string& name, int64_t version,
+                                                          const std::string& path);
+  void ModelChanged(const ModelEntry& entry);
+
+  const ServerOptions options_;
+  std::unique_ptr<Metrics> metrics_;
+  std::unique_ptr<ComputePool> pool_;
+  std::vector<std::shared_ptr<ModelMetrics>>
+      model_metrics_;  // also of models that failed; the loading thread's
+  std::unique_ptr<ModelRepository> repository_;
+  ServiceContext context_;
+  DensityService service_{&context_};
+  std::unique_ptr<grpc::Server> grpc_;
+  int port_ = 0;
+  std::map<std::string, int> ready_versions_;  // by model name; the loading thread's
+};
+
+}  // namespace glowworm
+
+#endif  // GLOWWORM_SERVER_SERVER_H_
