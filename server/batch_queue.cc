@@ -91,6 +91,7 @@ void BatchQueue::Seal(Request* request, int64_t count, absl::Time now, Batch* ba
   request->first_sealed = std::min(request->first_sealed, now);
   request->sealed += count;
   request->turn_left -= count;
+  released -= count;
   LeaveRows(request, count);
   if (request->unsealed() > 0 && request->turn_left == 0) {
     round.MoveToBack(request);

@@ -34,6 +34,8 @@ absl::StatusOr<std::unique_ptr<ComputePool>> ComputePool::Create(PoolOptions opt
     return absl::ResourceExhaustedError(absl::StrCat("only ", pool->workers_.size(), " of ",
                                                      pool->options_.workers, " workers could be started"));
   }
+  MutexLock lock(&pool->mutex_);
+  while (pool->state_->idle_workers < pool->options_.workers) pool->idle_cv_.wait(pool->mutex_);
   return pool;
 }
 
@@ -100,7 +102,7 @@ bool ComputePool::NextBatch(Batch* batch, Outbox* outbox) {
       return true;
     }
     if (state_->stopping) return false;
-    ++state_->idle_workers;
+    if (++state_->idle_workers == options_.workers) idle_cv_.notify_all();  // Create waits for the first time
     work_cv_.wait(mutex_);
     --state_->idle_workers;
     state_->waking_workers = std::max(0, state_->waking_workers - 1);  // wakes may be spurious

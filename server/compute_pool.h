@@ -38,7 +38,8 @@ struct PoolOptions {
 // Thread-safe.
 class ComputePool {
  public:
-  // Starts the threads. InvalidArgument for bad options; ResourceExhausted if a thread cannot be started.
+  // Starts the threads and returns once every worker has run worker_init and waits for work. InvalidArgument for bad
+  // options; ResourceExhausted if a thread cannot be started.
   static absl::StatusOr<std::unique_ptr<ComputePool>> Create(PoolOptions options);
 
   // Computes and answers what destroyed batchers left behind, then joins the threads. Blocks for as long as
@@ -73,7 +74,7 @@ class ComputePool {
   mutable Mutex mutex_;  // guards *state_ and every queue of this pool
   CondVar work_cv_;      // a batch may leave
   CondVar timer_cv_;     // the timer's next moment moved forward
-  CondVar idle_cv_;      // a batcher became idle
+  CondVar idle_cv_;      // a batcher became idle, or a worker is ready for its first batch
   const std::unique_ptr<PoolState> state_ ABSL_PT_GUARDED_BY(mutex_);
   bool timer_stops_ ABSL_GUARDED_BY(mutex_) = false;
 
