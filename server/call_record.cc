@@ -62,7 +62,7 @@ grpc::Status CallRecord::End(absl::Status status) {
   ModelMetrics* metrics = model_ == nullptr ? service_->unknown_model.get() : model_->metrics();
   metrics->CallEnded(method_, static_cast<int>(status.code()), now - start_);
   service_->metrics->CallEnded();
-  Log(status, now - start_);
+  LogEnd(status, now - start_);
   return ToGrpcStatus(status);
 }
 
@@ -81,9 +81,14 @@ void CallRecord::AddOverloadTrailers(const absl::Status& status) {
   grpc_->AddTrailingMetadata("grpc-retry-pushback-ms", absl::StrCat(absl::ToInt64Milliseconds(wait)));
 }
 
-void CallRecord::Log(const absl::Status& status, absl::Duration took) const {
+// A call that ended well and that nobody named is told at debug only: at thousands a second, each line costs
+// as much as a row.
+void CallRecord::LogEnd(const absl::Status& status, absl::Duration took) const {
   const bool ours = absl::IsInternal(status) || absl::IsUnknown(status) || absl::IsDataLoss(status);
-  if (!ours && !LogsInfo()) return;
+  const LogLevel level = ours                                   ? LogLevel::kError
+                         : !status.ok() || !request_id_.empty() ? LogLevel::kInfo
+                                                                : LogLevel::kDebug;
+  if (!Logs(level)) return;
   std::string line =
       absl::StrCat("call method=", MethodName(method_), " code=", absl::StatusCodeToString(status.code()),
                    " seconds=", absl::ToDoubleSeconds(took), " rows=", rows_);
@@ -94,7 +99,7 @@ void CallRecord::Log(const absl::Status& status, absl::Duration took) const {
     absl::StrAppend(&line, " error=\"",
                     absl::StrReplaceAll(ToGrpcStatus(status).error_message(), {{"\"", "'"}}), "\"");
   }
-  ours ? LogError(line) : LogInfo(line);
+  glowworm::Log(level, line);
 }
 
 }  // namespace glowworm

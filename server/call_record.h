@@ -51,14 +51,14 @@ class CallRecord {
   const std::shared_ptr<const ServedModel>& model() const { return model_; }
   void AddRows(int64_t rows) { rows_ += rows; }
 
-  // The call ends: counts, times and logs it, adds the trailers of an overload. The result is for Finish.
-  // A call that was cancelled because its deadline has passed ends with DEADLINE_EXCEEDED.
-  // REQUIRES: called once.
+  // The call ends: counts, times and logs it (at info if it failed or came with an x-request-id), adds the
+  // trailers of an overload. The result is for Finish. A call that was cancelled because its deadline has
+  // passed ends with DEADLINE_EXCEEDED. REQUIRES: called once.
   grpc::Status End(absl::Status status);
 
  private:
   void AddOverloadTrailers(const absl::Status& status);
-  void Log(const absl::Status& status, absl::Duration took) const;
+  void LogEnd(const absl::Status& status, absl::Duration took) const;
 
   const Method method_;
   grpc::CallbackServerContext* const grpc_;

@@ -45,7 +45,9 @@ ABSL_FLAG(int64_t, max_process_bytes, int64_t{1} << 30, "The same for the whole 
 ABSL_FLAG(int64_t, max_samples, 65536, "num_samples of one Sample call");
 ABSL_FLAG(std::string, port_file, "",
           "Write the addresses here once every model is loaded or has failed: line 1 gRPC, line 2 metrics");
-ABSL_FLAG(std::string, log_level, "info", "debug, info, warning, error or off; one line a call at info");
+ABSL_FLAG(std::string, log_level, "info",
+          "debug, info, warning, error or off; info tells of calls that fail or bring an x-request-id, debug "
+          "of all");
 
 namespace glowworm {
 namespace {

@@ -16,13 +16,14 @@ namespace {
 
 constexpr size_t kQueuedLines = 8192;
 
-void LogGrpcMessage(gpr_log_func_args* args) {
-  LogDebug(absl::StrCat("grpc: ", Sanitized(args->message, 512)));
+spdlog::level::level_enum LevelOf(LogLevel level) {
+  constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug, spdlog::level::info,
+                                                   spdlog::level::warn, spdlog::level::err};
+  return kLevels[static_cast<int>(level)];
 }
 
-// spdlog throws only if a sink fails; a log that cannot be written is no reason to stop serving.
-void Write(spdlog::level::level_enum level, absl::string_view line) {
-  spdlog::log(level, spdlog::string_view_t(line.data(), line.size()));
+void LogGrpcMessage(gpr_log_func_args* args) {
+  if (Logs(LogLevel::kDebug)) Log(LogLevel::kDebug, absl::StrCat("grpc: ", Sanitized(args->message, 512)));
 }
 
 }  // namespace
@@ -47,11 +48,11 @@ void StopLog() {
   spdlog::shutdown();
 }
 
-void LogDebug(absl::string_view line) { Write(spdlog::level::debug, line); }
-void LogInfo(absl::string_view line) { Write(spdlog::level::info, line); }
-void LogWarning(absl::string_view line) { Write(spdlog::level::warn, line); }
-void LogError(absl::string_view line) { Write(spdlog::level::err, line); }
-bool LogsInfo() { return spdlog::should_log(spdlog::level::info); }
+void Log(LogLevel level, absl::string_view line) {
+  spdlog::log(LevelOf(level), spdlog::string_view_t(line.data(), line.size()));
+}
+
+bool Logs(LogLevel level) { return spdlog::should_log(LevelOf(level)); }
 
 std::string Sanitized(absl::string_view text, size_t max_bytes) {
   std::string out(text.substr(0, max_bytes));

@@ -19,12 +19,14 @@ bool IsLogLevel(absl::string_view level);
 // Writes what is queued. Nothing may be logged afterwards.
 void StopLog();
 
-void LogDebug(absl::string_view line);
-void LogInfo(absl::string_view line);
-void LogWarning(absl::string_view line);
-void LogError(absl::string_view line);
-// Whether LogInfo would write, so that a caller need not build the line.
-bool LogsInfo();
+enum class LogLevel { kDebug, kInfo, kWarning, kError };
+void Log(LogLevel level, absl::string_view line);
+// Whether it would be written, so that a caller need not build the line.
+bool Logs(LogLevel level);
+
+inline void LogInfo(absl::string_view line) { Log(LogLevel::kInfo, line); }
+inline void LogWarning(absl::string_view line) { Log(LogLevel::kWarning, line); }
+inline void LogError(absl::string_view line) { Log(LogLevel::kError, line); }
 
 // A text from outside as a log line or a header may hold it: at most `max_bytes` bytes, and anything but
 // printable ASCII without quotes and spaces becomes '_'.

@@ -59,16 +59,12 @@ const char* WorkName(Work work) {
 
 ModelMetrics::ModelMetrics(const Metrics::Families* families, std::string model, std::string version)
     : families_(families), model_(std::move(model)), version_(std::move(version)) {
-  for (int m = 0; m < kMethods; ++m) {
-    request_seconds_[m] = &families_->request_seconds.Add(
-        Labels("method", MethodName(static_cast<Method>(m))), SecondsBuckets());
-  }
-  if (model_.empty()) return;
+  if (!model_.empty()) loaded_ = &families_->model_loaded.Add(Labels());
+}
+
+void ModelMetrics::AddComputeSeries() {
   for (int w = 0; w < kWorks; ++w) AddWork(static_cast<Work>(w));
   negative_log_likelihood_ = &families_->negative_log_likelihood.Add(Labels(), NatsBuckets());
-  loaded_ = &families_->model_loaded.Add(Labels());
-  load_seconds_ = &families_->model_load_seconds.Add(Labels());
-  condition_number_ = &families_->condition_number.Add(Labels());
 }
 
 void ModelMetrics::AddWork(Work work) {
@@ -100,7 +96,7 @@ ModelMetrics::~ModelMetrics() {
   for (auto& codes : requests_) {
     for (auto& counter : codes) families_->requests.Remove(counter.load());
   }
-  for (prometheus::Histogram* h : request_seconds_) families_->request_seconds.Remove(h);
+  for (auto& histogram : request_seconds_) families_->request_seconds.Remove(histogram.load());
   for (WorkSeries& series : work_) {
     families_->queue_seconds.Remove(series.queue_seconds);
     families_->compute_seconds.Remove(series.compute_seconds);
@@ -123,18 +119,24 @@ prometheus::Labels ModelMetrics::Labels(const char* name, const char* value) con
   return {{"model", model_}, {"version", version_}, {name, value}};
 }
 
+// Add gives the same object to all who race in these two.
 void ModelMetrics::CallEnded(Method method, int code, absl::Duration duration) {
   const int m = static_cast<int>(method);
-  std::atomic<prometheus::Counter*>& slot = requests_[m][code];
-  prometheus::Counter* counter = slot.load(std::memory_order_acquire);
-  if (counter == nullptr) {  // Add gives the same object to all who race here
+  prometheus::Counter* counter = requests_[m][code].load(std::memory_order_acquire);
+  if (counter == nullptr) {
     prometheus::Labels labels = Labels("method", MethodName(method));
     labels["code"] = absl::StatusCodeToString(static_cast<absl::StatusCode>(code));
     counter = &families_->requests.Add(labels);
-    slot.store(counter, std::memory_order_release);
+    requests_[m][code].store(counter, std::memory_order_release);
   }
   counter->Increment();
-  request_seconds_[m]->Observe(absl::ToDoubleSeconds(duration));
+
+  prometheus::Histogram* histogram = request_seconds_[m].load(std::memory_order_acquire);
+  if (histogram == nullptr) {
+    histogram = &families_->request_seconds.Add(Labels("method", MethodName(method)), SecondsBuckets());
+    request_seconds_[m].store(histogram, std::memory_order_release);
+  }
+  histogram->Observe(absl::ToDoubleSeconds(duration));
 }
 
 void ModelMetrics::Queued(Work work, absl::Duration queued) {
@@ -170,16 +172,16 @@ void ModelMetrics::ObserveNegativeLogLikelihood(absl::Span<const double> nats_pe
 }
 
 void ModelMetrics::Loaded(absl::Duration took, double max_condition_number) {
-  loaded_->Set(1);
+  load_seconds_ = &families_->model_load_seconds.Add(Labels());
+  condition_number_ = &families_->condition_number.Add(Labels());
   load_seconds_->Set(absl::ToDoubleSeconds(took));
   condition_number_->Set(max_condition_number);
+  loaded_->Set(1);
 }
 
-void ModelMetrics::LoadFailed() { loaded_->Set(0); }
-
-void ModelMetrics::Watch(Work work, const Batcher* batcher) {
+void ModelMetrics::Watch(const std::array<const Batcher*, kWorks>& batchers) {
   MutexLock lock(&mutex_);
-  watched_[static_cast<int>(work)] = batcher;
+  watched_ = batchers;
 }
 
 void ModelMetrics::StopWatching() {

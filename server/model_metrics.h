@@ -60,11 +60,13 @@ class ModelMetrics {
   // -log p / D of a batch's rows. Values that are not finite are left out: `rows` counts them by status.
   void ObserveNegativeLogLikelihood(absl::Span<const double> nats_per_dim);
 
+  // Makes the series of computing, before the first batch. A version that fails to load has none but
+  // `loaded`, 0.
+  void AddComputeSeries();
   void Loaded(absl::Duration took, double max_condition_number);
-  void LoadFailed();
 
-  // Reads the batcher at each scrape, until StopWatching. REQUIRES: the batcher lives until then.
-  void Watch(Work work, const Batcher* batcher);
+  // Reads the batchers at each scrape, until StopWatching. REQUIRES: they live until then.
+  void Watch(const std::array<const Batcher*, kWorks>& batchers);
   void StopWatching();
   // A scrape begins.
   void ReadBatchers();
@@ -88,9 +90,11 @@ class ModelMetrics {
   const Metrics::Families* const families_;
   const std::string model_, version_;
 
-  // Constant after construction, but for the counters, which are made when first needed.
+  // Made when first needed.
   std::array<std::array<std::atomic<prometheus::Counter*>, kCodes>, kMethods> requests_ = {};
-  std::array<prometheus::Histogram*, kMethods> request_seconds_ = {};
+  std::array<std::atomic<prometheus::Histogram*>, kMethods> request_seconds_ = {};
+
+  // Constant once the model serves.
   std::array<WorkSeries, kWorks> work_;
   prometheus::Histogram* negative_log_likelihood_ = nullptr;
   prometheus::Gauge* loaded_ = nullptr;

@@ -98,6 +98,7 @@ absl::StatusOr<std::shared_ptr<const ServedModel>> ServedModel::Create(std::stri
                                                                        BatcherOptions batching,
                                                                        ComputePool* pool) {
   WarmUp(*flow);
+  metrics->AddComputeSeries();
   std::shared_ptr<ServedModel> model(new ServedModel(std::move(name), version, flow, metrics));
   batching.max_batch_rows = std::min(batching.max_batch_rows, flow->info().max_tile_rows);
   for (int w = 0; w < kWorks; ++w) {
@@ -110,7 +111,7 @@ absl::StatusOr<std::shared_ptr<const ServedModel>> ServedModel::Create(std::stri
     if (!batcher.ok()) return batcher.status();
     model->batchers_[w] = *std::move(batcher);
   }
-  for (int w = 0; w < kWorks; ++w) metrics->Watch(static_cast<Work>(w), model->batchers_[w].get());
+  metrics->Watch({model->batchers_[0].get(), model->batchers_[1].get(), model->batchers_[2].get()});
   return model;
 }
 
