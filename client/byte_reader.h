@@ -1,0 +1,52 @@
+// ByteReader: bytes of a file or a pipe, in order, with a look ahead. Tested by tests/client/npy_test.cc.
+
+#ifndef GLOWWORM_CLIENT_BYTE_READER_H_
+#define GLOWWORM_CLIENT_BYTE_READER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/optional.h"
+
+namespace glowworm {
+namespace client {
+
+// Not thread-safe. Failures are INVALID_ARGUMENT and name the input.
+class ByteReader {
+ public:
+  // "-": `stdin_fd`, which is not owned.
+  static absl::StatusOr<std::unique_ptr<ByteReader>> Open(const std::string& name, int stdin_fd);
+  ~ByteReader();
+  ByteReader(const ByteReader&) = delete;
+  ByteReader& operator=(const ByteReader&) = delete;
+
+  // Up to `count` bytes, without taking them; fewer only at the end. Blocks.
+  absl::StatusOr<std::string> Peek(size_t count);
+  // Exactly `count` bytes, or fewer at the end. Memory grows with what comes, not with `count`. Blocks.
+  absl::StatusOr<std::string> Read(size_t count);
+  // What is there: at least one byte unless at the end. Blocks only if nothing is there.
+  absl::StatusOr<std::string> ReadSome();
+
+  // Whether ReadSome() would not block.
+  bool Ready() const;
+  // Bytes before the end; absent for pipes and terminals.
+  absl::optional<int64_t> BytesLeft() const;
+  const std::string& name() const { return name_; }
+
+ private:
+  ByteReader(std::string name, int fd, bool owned) : name_(std::move(name)), fd_(fd), owned_(owned) {}
+  absl::StatusOr<bool> Fill();  // appends to ahead_; false at the end
+
+  const std::string name_;  // for messages
+  const int fd_;
+  const bool owned_;
+  std::string ahead_;  // read, not yet taken
+};
+
+}  // namespace client
+}  // namespace glowworm
+
+#endif  // GLOWWORM_CLIENT_BYTE_READER_H_

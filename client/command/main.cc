@@ -1,0 +1,18 @@
+// The glowworm command: see command.h. This file only meets the operating system.
+
+#include <csignal>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "client/command/command.h"
+
+int main(int argc, char** argv) {
+  signal(SIGPIPE, SIG_IGN);  // a reader that goes away shows as a failed write
+  // gRPC's own log lines ("failed to connect") would only repeat what our messages say.
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
+  glowworm::client::Console console;
+  const char* server = getenv("GLOWWORM_SERVER");
+  if (server != nullptr && *server != '\0') console.default_server = server;
+  return glowworm::client::RunGlowworm(std::vector<std::string>(argv + 1, argv + argc), console);
+}

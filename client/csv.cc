@@ -1,0 +1,139 @@
+// CSV: libcsv finds the fields, this file turns them into rows of numbers and refuses what is not one.
+
+#include "client/csv.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+
+namespace glowworm {
+namespace client {
+
+CsvReader::CsvReader(std::unique_ptr<ByteReader> bytes, CsvHeader header)
+    : bytes_(std::move(bytes)), header_(header) {
+  csv_init(&parser_, CSV_STRICT | CSV_STRICT_FINI);  // its result is an error only for a null parser
+}
+
+CsvReader::~CsvReader() { csv_free(&parser_); }
+
+void CsvReader::OnField(void* text, size_t size, void* self) {
+  static_cast<CsvReader*>(self)->TakeField(absl::string_view(static_cast<const char*>(text), size));
+}
+
+void CsvReader::OnRow(int, void* self) { static_cast<CsvReader*>(self)->TakeRow(); }
+
+void CsvReader::Fail(size_t column, absl::string_view why) {
+  if (!status_.ok()) return;
+  status_ = absl::InvalidArgumentError(
+      absl::StrCat(bytes_->name(), ": row ", line_, ", column ", column, ": ", why));
+}
+
+void CsvReader::TakeField(absl::string_view text) {
+  if (!status_.ok()) return;
+  if (line_ == 1 && column_ == 0) absl::ConsumePrefix(&text, "\xEF\xBB\xBF");  // a byte order mark
+  ++column_;
+  if (column_ > (columns_ == 0 ? kMaxCsvColumns : columns_)) {
+    return Fail(column_,
+                absl::StrCat("expected ", columns_ == 0 ? kMaxCsvColumns : columns_, " columns, got more"));
+  }
+  double value = 0;
+  if (text.size() <= kMaxCsvField && absl::SimpleAtod(text, &value)) {
+    row_.push_back(value);
+  } else if (words_++ == 0) {
+    first_word_ = std::string(text.substr(0, 40));
+    first_word_column_ = column_;
+  }
+}
+
+void CsvReader::TakeRow() {
+  if (!status_.ok()) return;
+  const bool first = columns_ == 0 && line_ == 1;
+  const bool is_header = first && header_ != CsvHeader::kNo && (header_ == CsvHeader::kYes || row_.empty());
+  if (!is_header && words_ > 0) {
+    Fail(first_word_column_, absl::StrCat("expected a number, got \"", absl::CHexEscape(first_word_), "\""));
+  } else if (columns_ != 0 && column_ != columns_) {
+    Fail(column_, absl::StrCat("the row ends here; expected ", columns_, " columns"));
+  }
+  columns_ = column_;
+  if (!is_header) values_.insert(values_.end(), row_.begin(), row_.end());
+  ++line_;
+  column_ = 0;
+  words_ = 0;
+  row_.clear();
+}
+
+absl::Status CsvReader::Feed() {
+  absl::StatusOr<std::string> piece = bytes_->ReadSome();
+  if (!piece.ok()) return piece.status();
+  const bool end = piece->empty();
+  const bool bad =
+      end ? csv_fini(&parser_, OnField, OnRow, this) != 0
+          : csv_parse(&parser_, piece->data(), piece->size(), OnField, OnRow, this) != piece->size();
+  if (bad) Fail(column_ + 1, "a quote is out of place or not closed");
+  if (csv_get_buffer_size(&parser_) > 2 * kMaxCsvField + piece->size()) {
+    Fail(column_ + 1, absl::StrCat("a field of more than ", kMaxCsvField, " bytes"));
+  }
+  ended_ = end;
+  return status_;
+}
+
+absl::StatusOr<Array> CsvReader::Next(int64_t max_rows, bool may_wait, bool* later) {
+  *later = false;
+  const auto ready = [this] { return columns_ == 0 ? 0 : (values_.size() - taken_) / columns_; };
+  while (status_.ok() && !ended_ && static_cast<int64_t>(ready()) < max_rows) {
+    // A pipe that has run dry: give what came so far, so that an answer need not wait for the next row.
+    if (!bytes_->Ready() && (ready() > 0 || !may_wait)) break;
+    Feed().IgnoreError();  // rows before the bad one are given first
+  }
+  const int64_t count = std::min<int64_t>(max_rows, static_cast<int64_t>(ready()));
+  if (count == 0 && !status_.ok()) return status_;
+  *later = count == 0 && !ended_;
+  const auto begin = values_.begin() + static_cast<std::ptrdiff_t>(taken_);
+  const size_t size = static_cast<size_t>(count) * columns_;
+  Array rows =
+      Array::Of<double>({count, columns()}, std::vector<double>(begin, begin + static_cast<int64_t>(size)));
+  taken_ += size;
+  if (2 * taken_ >= values_.size()) {
+    values_.erase(values_.begin(), values_.begin() + static_cast<std::ptrdiff_t>(std::exchange(taken_, 0)));
+  }
+  return rows;
+}
+
+namespace {
+
+template <typename T>
+void AppendShortest(T value, std::string* text) {
+  char buffer[32];
+  const std::to_chars_result end = std::to_chars(buffer, buffer + sizeof(buffer), value);
+  text->append(buffer, end.ptr);
+}
+
+}  // namespace
+
+void AppendNumber(double value, std::string* text) { AppendShortest(value, text); }
+void AppendNumber(float value, std::string* text) { AppendShortest(value, text); }
+
+std::string CsvLines(const Array& rows) {
+  std::string text;
+  const int64_t columns = rows.RowSize();
+  const std::vector<double> values = rows.ToDoubles();
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (rows.dtype == v1::DATA_TYPE_FLOAT32) {
+      AppendNumber(static_cast<float>(values[i]), &text);
+    } else {
+      AppendNumber(values[i], &text);
+    }
+    text += (static_cast<int64_t>(i) + 1) % columns == 0 ? '\n' : ',';
+  }
+  return text;
+}
+
+}  // namespace client
+}  // namespace glowworm

@@ -1,0 +1,62 @@
+// .npy files, versions 1.0 and 2.0: a header parsed by hand and little-endian C-order values, read row block
+// by row block so that a file may be larger than memory. Tested by tests/client/npy_test.cc.
+
+#ifndef GLOWWORM_CLIENT_NPY_H_
+#define GLOWWORM_CLIENT_NPY_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "client/array.h"
+#include "client/byte_reader.h"
+
+namespace glowworm {
+namespace client {
+
+constexpr char kNpyMagic[] = "\x93NUMPY";
+constexpr size_t kNpyMagicSize = 6;
+constexpr size_t kMaxNpyHeader = 64 << 10;  // of the header's text
+constexpr int64_t kMaxRowBytes = 1ll << 30;
+
+struct NpyHeader {
+  v1::DataType dtype = v1::DATA_TYPE_FLOAT64;
+  std::vector<int64_t> shape;
+};
+
+// The header's text, "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 2), }" and padding.
+// INVALID_ARGUMENT says what is not as it should be and, for other types and orders, how to convert in numpy.
+absl::StatusOr<NpyHeader> ParseNpyHeader(absl::string_view text);
+
+// Magic, version 1.0, length and text, padded to a multiple of 64 bytes with room for any number of rows:
+// headers that differ in shape[0] only are equally long.
+std::string FormatNpyHeader(const NpyHeader& header);
+
+// Reads one array. Not thread-safe. A file that ends early, or goes on after the array, is INVALID_ARGUMENT;
+// of a regular file before its first row is read.
+class NpyReader {
+ public:
+  // Reads the header. Refuses arrays without rows (0-dimensional) and rows above kMaxRowBytes.
+  static absl::StatusOr<std::unique_ptr<NpyReader>> Create(std::unique_ptr<ByteReader> bytes);
+
+  const NpyHeader& header() const { return header_; }
+  // The next rows, at most max_rows; none at the end. Blocks. REQUIRES: max_rows > 0
+  absl::StatusOr<Array> Next(int64_t max_rows);
+
+ private:
+  NpyReader(std::unique_ptr<ByteReader> bytes, NpyHeader header)
+      : bytes_(std::move(bytes)), header_(std::move(header)) {}
+
+  const std::unique_ptr<ByteReader> bytes_;
+  const NpyHeader header_;
+  int64_t row_ = 0;  // rows given
+};
+
+}  // namespace client
+}  // namespace glowworm
+
+#endif  // GLOWWORM_CLIENT_NPY_H_
