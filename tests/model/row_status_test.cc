@@ -1,0 +1,205 @@
+// What becomes of rows that are not finite, overflow, lie outside the support or mix number types: each row's
+// status and numbers are its own.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "model/flow.h"
+#include "tests/testing/flow_rows.h"
+#include "tests/testing/random_flow.h"
+#include "tests/testing/reference_flow.h"
+
+namespace glowworm {
+namespace {
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+class RowStatusTest : public testing::TestWithParam<Precision> {
+ protected:
+  std::unique_ptr<const Flow> Make(const FlowSpec& spec) {
+    FlowOptions options;
+    options.precision = GetParam();
+    auto flow = Flow::Create(spec, options);
+    EXPECT_TRUE(flow.ok()) << flow.status();
+    return flow.ok() ? *std::move(flow) : nullptr;
+  }
+};
+
+FlowSpec RowFlow(int64_t context_size, int64_t num_classes) {
+  RandomFlow flow(11, RowShape(4), context_size, num_classes);
+  CouplingOptions options;
+  options.net.concat = true;
+  flow.AddPlu(Side::kOutput, true, true).AddCoupling(options).AddPlu(Side::kInput, true, true);
+  return flow.Finish(num_classes > 0 ? BaseKind::kClass : BaseKind::kStandard);
+}
+
+FlowRows OneRow(std::vector<double> numbers, std::vector<double> context = {}) {
+  FlowRows rows;
+  rows.rows = 1;
+  rows.numbers = std::move(numbers);
+  rows.context = std::move(context);
+  rows.class_label = {-1};
+  return rows;
+}
+
+void ExpectAllNan(const std::vector<double>& values) {
+  for (double v : values) EXPECT_TRUE(std::isnan(v)) << v;
+}
+
+TEST_P(RowStatusTest, NonFiniteInputIsNamedAndAnsweredWithNan) {
+  for (const int64_t classes : {0, 3}) {
+    const auto flow = Make(RowFlow(0, classes));
+    for (const double bad : {kNan, kInfinity, -kInfinity}) {
+      for (int64_t at = 0; at < 4; ++at) {
+        FlowRows row = OneRow({0.1, 0.2, 0.3, 0.4});
+        row.numbers[at] = bad;
+        const FlowAnswer encoded = EncodeRows(*flow, row);
+        EXPECT_EQ(encoded.status[0], RowStatus::kNonFiniteInput);
+        EXPECT_TRUE(std::isnan(encoded.log_likelihood[0]));
+        EXPECT_TRUE(std::isnan(encoded.tail_probability[0]));
+        ExpectAllNan(encoded.numbers);
+        const FlowAnswer decoded = DecodeRows(*flow, row);
+        EXPECT_EQ(decoded.status[0], RowStatus::kNonFiniteInput);
+        ExpectAllNan(decoded.numbers);
+      }
+    }
+  }
+}
+
+TEST_P(RowStatusTest, NonFiniteContextIsNonFiniteInput) {
+  const auto flow = Make(RowFlow(2, 0));
+  for (const double bad : {kNan, kInfinity}) {
+    const FlowRows row = OneRow({0.1, 0.2, 0.3, 0.4}, {0.5, bad});
+    const FlowAnswer encoded = EncodeRows(*flow, row);
+    EXPECT_EQ(encoded.status[0], RowStatus::kNonFiniteInput);
+    EXPECT_TRUE(std::isnan(encoded.log_likelihood[0]));
+    EXPECT_EQ(DecodeRows(*flow, row).status[0], RowStatus::kNonFiniteInput);
+    SampleOptions sample;
+    sample.context = {bad, 0.5};
+    const FlowAnswer sampled = SampleRows(*flow, sample);
+    EXPECT_EQ(sampled.status[0], RowStatus::kNonFiniteInput);
+    ExpectAllNan(sampled.numbers);
+  }
+}
+
+TEST_P(RowStatusTest, OverflowIsNonFiniteResult) {
+  for (const int64_t classes : {0, 3}) {
+    const auto flow = Make(RowFlow(0, classes));
+    const FlowRows row = OneRow({1e308, -1e308, 1e308, 1e308});
+    const FlowAnswer encoded = EncodeRows(*flow, row);
+    EXPECT_EQ(encoded.status[0], RowStatus::kNonFiniteResult);
+    EXPECT_TRUE(std::isnan(encoded.log_likelihood[0]));
+    EXPECT_TRUE(std::isnan(encoded.tail_probability[0]));
+    ExpectAllNan(encoded.numbers);
+  }
+}
+
+TEST_P(RowStatusTest, LargeNumbersAreFiniteOrSaySo) {
+  const auto flow = Make(RowFlow(0, 0));
+  for (double size = 1; size < 1e300; size *= 1e3) {
+    const FlowAnswer answer = EncodeRows(*flow, OneRow({size, -size, 0, size}));
+    const bool ok = answer.status[0] == RowStatus::kOk;
+    EXPECT_EQ(ok, std::isfinite(answer.log_likelihood[0])) << size;
+    for (double z : answer.numbers) EXPECT_EQ(ok, std::isfinite(z)) << size;
+    EXPECT_TRUE(ok || answer.status[0] == RowStatus::kNonFiniteResult) << size;
+    EXPECT_TRUE(ok || size > 1e15) << "a float32 has room for this";
+  }
+}
+
+TEST_P(RowStatusTest, DenormalsAreAsGoodAsZero) {
+  const FlowSpec spec = RowFlow(0, 0);
+  const auto flow = Make(spec);
+  const ReferenceFlow reference(spec);
+  const double zero = reference.Encode({0, 0, 0, 0}, {}).log_prob;
+  const double tolerance = GetParam() == Precision::kFloat64 ? 1e-8 : 2e-5;
+  for (const double tiny : {1e-310, -4.9e-324, 1e-40, -1e-44}) {
+    const FlowAnswer answer = EncodeRows(*flow, OneRow({tiny, 0, -tiny, tiny}));
+    EXPECT_EQ(answer.status[0], RowStatus::kOk);
+    EXPECT_NEAR(answer.log_likelihood[0], zero, tolerance);
+  }
+}
+
+TEST_P(RowStatusTest, OutsideTheSupportTheLogLikelihoodIsMinusInfinity) {
+  RandomFlow builder(5, ImageShape(2, 2, 2));
+  builder.AddByteLogit().AddPlu(Side::kOutput, true, true).Add(LayerKind::kCouplingAffine);
+  const auto flow = Make(builder.Finish(BaseKind::kStandard));
+  for (const double outside : {-20.0, 300.0, 1e30, -1e300}) {
+    for (int64_t at = 0; at < 8; ++at) {
+      FlowRows row = OneRow(std::vector<double>(8, 100));
+      EXPECT_EQ(EncodeRows(*flow, row).status[0], RowStatus::kOk);
+      row.numbers[at] = outside;
+      const FlowAnswer answer = EncodeRows(*flow, row);
+      EXPECT_EQ(answer.status[0], RowStatus::kOutOfSupport);
+      EXPECT_EQ(answer.log_likelihood[0], -kInfinity);
+      EXPECT_EQ(answer.tail_probability[0], 0);
+      ExpectAllNan(answer.numbers);
+    }
+  }
+}
+
+TEST_P(RowStatusTest, BytesAtTheEdgesAreInTheSupport) {
+  RandomFlow builder(5, RowShape(3));
+  const auto flow = Make(builder.AddByteLogit().AddFull(true).Finish(BaseKind::kStandard));
+  AnswerOptions bytes;
+  bytes.in = DataType::kUint8;
+  EXPECT_EQ(EncodeRows(*flow, OneRow({0, 255, 128}), bytes).status[0], RowStatus::kOk);
+}
+
+TEST_P(RowStatusTest, NumberTypesMixFreelyWithinABatch) {
+  const FlowSpec spec = RowFlow(0, 3);
+  const auto flow = Make(spec);
+  constexpr int64_t kRows = 21;
+  const FlowRows rows = RandomRows(spec, 3, kRows, DataType::kUint8);  // numbers that every type holds
+  const FlowAnswer want = EncodeRows(*flow, rows);
+  std::vector<uint8_t> bytes;
+  std::vector<float> floats;
+  for (double v : rows.numbers) {
+    bytes.push_back(static_cast<uint8_t>(v));
+    floats.push_back(static_cast<float>(v));
+  }
+  std::vector<EncodeRow> calls(kRows);
+  std::vector<double> log_likelihood(kRows), wide(4 * kRows);
+  std::vector<float> narrow(4 * kRows);
+  std::vector<RowStatus> status(kRows);
+  for (int64_t i = 0; i < kRows; ++i) {
+    const RowInput inputs[] = {{&bytes[4 * i], DataType::kUint8},
+                               {&floats[4 * i], DataType::kFloat32},
+                               {&rows.numbers[4 * i], DataType::kFloat64}};
+    calls[i].x = inputs[i % 3];
+    calls[i].class_label = rows.class_label[i];
+    if (i % 4 == 1) calls[i].z = {&wide[4 * i], DataType::kFloat64};
+    if (i % 4 == 2) calls[i].z = {&narrow[4 * i], DataType::kFloat32};
+    calls[i].log_likelihood = &log_likelihood[i];
+    calls[i].status = &status[i];
+  }
+  flow->Encode(absl::MakeConstSpan(calls));
+  EXPECT_TRUE(SameBits(log_likelihood, want.log_likelihood));
+  for (int64_t i = 0; i < kRows; ++i) {
+    for (int64_t n = 4 * i; n < 4 * i + 4; ++n) {
+      const double expected =
+          i % 4 == 1 || i % 4 == 2 ? want.numbers[n] : 0;  // 0: not asked for, not written
+      EXPECT_EQ(wide[n], i % 4 == 1 ? expected : 0);
+      EXPECT_EQ(narrow[n], i % 4 == 2 ? static_cast<float>(expected) : 0);
+    }
+  }
+}
+
+TEST_P(RowStatusTest, AnEmptyBatchIsAnswered) {
+  const auto flow = Make(RowFlow(0, 0));
+  EXPECT_TRUE(EncodeRows(*flow, FlowRows()).status.empty());
+  EXPECT_TRUE(DecodeRows(*flow, FlowRows()).status.empty());
+}
+
+INSTANTIATE_TEST_SUITE_P(Precisions, RowStatusTest, testing::Values(Precision::kFloat64, Precision::kFloat32),
+                         [](const auto& param_info) {
+                           return param_info.param == Precision::kFloat64 ? "Float64" : "Float32";
+                         });
+
+}  // namespace
+}  // namespace glowworm
