@@ -207,8 +207,6 @@ std::string Sha256(const std::string& bytes) {
 
 absl::StatusOr<FlowFile> Parse(std::string bytes) {
   FlowFile file;
-  file.sha256 = Sha256(bytes);
-  if (file.sha256.empty()) return absl::InternalError("SHA-256 is not available");
   const absl::StatusOr<Safetensors> tensors = Safetensors::Parse(std::move(bytes));
   if (!tensors.ok()) return tensors.status();
   const auto text = tensors->metadata().find(kMetadataKey);
@@ -225,6 +223,8 @@ absl::StatusOr<FlowFile> Parse(std::string bytes) {
   for (const auto& [name, entry] : tensors->tensors()) {
     if (entry.dtype != Dtype::kI64) file.parameters += entry.size();
   }
+  file.sha256 = Sha256(tensors->bytes());
+  if (file.sha256.empty()) return absl::InternalError("SHA-256 is not available");
   return file;
 }
 

@@ -56,8 +56,8 @@ const TensorEntry* FlowSource::Reference(const Place& place, const std::string& 
   }
   referenced_.insert(name);
   numbers_ += it->second.size();
-  if (numbers_ > kMaxNumbers) {
-    Fail(place, absl::StrCat("the flow holds more than ", kMaxNumbers, " numbers"));
+  if (numbers_ > max_numbers_) {
+    Fail(place, absl::StrCat("the flow holds more than ", max_numbers_, " numbers"));
     return nullptr;
   }
   return &it->second;

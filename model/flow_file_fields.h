@@ -42,7 +42,8 @@ struct Place {
 // The file behind the fields. Not safe for use by several threads.
 class FlowSource {
  public:
-  explicit FlowSource(const Safetensors& file) : file_(file) {}
+  explicit FlowSource(const Safetensors& file, int64_t max_numbers = kMaxNumbers)
+      : file_(file), max_numbers_(max_numbers) {}
 
   // Keeps the first failure, "<place>: <what>"; always false.
   bool Fail(const Place& place, absl::string_view what);
@@ -56,6 +57,7 @@ class FlowSource {
 
  private:
   const Safetensors& file_;
+  const int64_t max_numbers_;
   absl::Status status_;
   std::set<std::string> referenced_;
   int64_t numbers_ = 0;

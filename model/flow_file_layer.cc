@@ -121,12 +121,12 @@ bool ReadAffineTransform(Fields* fields, AffineTransform* affine) {
 
 bool ReadCoupling(const Scope& scope, const Json* json, Coupling* coupling) {
   Fields fields(scope.source, json, scope.place);
-  if (fields.Optional("identity_spline") != nullptr) {
-    return fields.Fail("identity splines are not supported by this version");
-  }
   const std::string kind = fields.OneOf({"affine", "additive", "spline"});
   if (kind.empty()) return false;
   if (kind == "spline") return fields.Fail("spline couplings are not supported by this version");
+  if (fields.Optional("identity_spline") != nullptr) {
+    return fields.Fail("identity splines are not supported by this version");
+  }
   const Json* transform = fields.Need(kind);
   const Json* net = fields.Need("net");
   const int64_t channels = scope.in.channels;

@@ -45,6 +45,7 @@ class Safetensors {
   // InvalidArgument, with a sentence saying why, unless every byte is accounted for.
   static absl::StatusOr<Safetensors> Parse(std::string bytes);
 
+  const std::string& bytes() const { return bytes_; }  // the whole file
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   const std::map<std::string, TensorEntry>& tensors() const { return tensors_; }
 
