@@ -118,7 +118,7 @@ absl::Status CheckOptions(const ServerOptions& o) {
       {"drain_timeout_ms", absl::ToInt64Milliseconds(o.drain_timeout), 0, hour_ms},
       {"max_message_bytes", o.max_message_bytes, 1024, 1024 * kMiB},
       {"max_reply_bytes", o.max_reply_bytes, 4096, 1024 * kMiB},
-      {"max_batch_rows", o.max_batch_rows, 1, 1 << 20},
+      {"max_batch_rows", o.max_batch_rows, 1, 256},
       {"max_queue_rows", o.max_queue_rows, 1, int64_t{1} << 30},
       {"max_queue_bytes", o.max_queue_bytes, 4096, int64_t{1} << 44},
       {"max_process_bytes", o.max_process_bytes, 4096, int64_t{1} << 44},

@@ -1,0 +1,72 @@
+// Which options a server refuses to start with, and what it says.
+
+#include "server/flags.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+
+namespace glowworm {
+namespace {
+
+using ::testing::HasSubstr;
+
+ServerOptions Good() {
+  ServerOptions options;
+  options.repository = "models";
+  return options;
+}
+
+void ExpectRefused(const std::function<void(ServerOptions*)>& spoil, const std::string& text) {
+  ServerOptions options = Good();
+  spoil(&options);
+  const absl::Status status = CheckOptions(options);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr(text));
+}
+
+TEST(CheckOptions, TakesTheDefaults) { EXPECT_TRUE(CheckOptions(Good()).ok()); }
+
+TEST(CheckOptions, TakesNoMetricsListener) {
+  ServerOptions options = Good();
+  options.metrics = "";
+  EXPECT_TRUE(CheckOptions(options).ok());
+}
+
+TEST(CheckOptions, NamesTheFlagAndItsRange) {
+  ExpectRefused([](auto* o) { o->threads = -1; }, "--threads: expected 0 .. 1024, got -1");
+  ExpectRefused([](auto* o) { o->max_queue_delay = absl::Seconds(60); }, "--max_queue_delay_us");
+  ExpectRefused([](auto* o) { o->max_queue_delay = absl::Microseconds(-1); }, "--max_queue_delay_us");
+  ExpectRefused([](auto* o) { o->lame_duck = absl::Hours(2); }, "--lame_duck_ms");
+  ExpectRefused([](auto* o) { o->drain_timeout = -absl::Seconds(1); }, "--drain_timeout_ms");
+  ExpectRefused([](auto* o) { o->max_message_bytes = int64_t{1} << 40; }, "--max_message_bytes");
+  ExpectRefused([](auto* o) { o->max_reply_bytes = 10; }, "--max_reply_bytes");
+  ExpectRefused([](auto* o) { o->max_batch_rows = 0; }, "--max_batch_rows");
+  ExpectRefused([](auto* o) { o->max_queue_rows = 0; }, "--max_queue_rows");
+  ExpectRefused([](auto* o) { o->max_queue_bytes = -5; }, "--max_queue_bytes");
+  ExpectRefused([](auto* o) { o->max_process_bytes = 0; }, "--max_process_bytes");
+  ExpectRefused([](auto* o) { o->max_samples = 0; }, "--max_samples");
+  ExpectRefused([](auto* o) { o->max_condition_number = 0; }, "--max_condition_number");
+  ExpectRefused([](auto* o) { o->log_level = "loud"; }, "--log_level");
+  ExpectRefused([](auto* o) { o->repository = ""; }, "--repository");
+  ExpectRefused([](auto* o) { o->listen = "50051"; }, "--listen: expected HOST:PORT");
+  ExpectRefused([](auto* o) { o->metrics = "localhost:99999"; }, "--metrics: expected HOST:PORT");
+}
+
+TEST(ParseHostPort, TakesNamesAndBothFamilies) {
+  EXPECT_EQ(ParseHostPort("localhost:0")->port, 0);
+  EXPECT_EQ(ParseHostPort("0.0.0.0:65535")->port, 65535);
+  EXPECT_EQ(ParseHostPort("[::1]:50051")->host, "[::1]");
+}
+
+TEST(ParseHostPort, RefusesWhatIsNotOne) {
+  for (const char* text : {"", ":", "host", "host:", ":1", "host:-1", "host:65536", "host:1x", "::1:50051",
+                           "a,b:1", "host:+1", "host :1", "host:99999999999999999999"}) {
+    EXPECT_FALSE(ParseHostPort(text).ok()) << text;
+  }
+}
+
+}  // namespace
+}  // namespace glowworm

@@ -1,0 +1,199 @@
+// ModelRepository: which folders count, the states a model passes through, and what a request's reference
+// means.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/synchronization/notification.h"
+#include "server/model_repository.h"
+#include "tests/testing/random_flow.h"
+
+namespace glowworm {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using Loaded = absl::StatusOr<std::shared_ptr<const ServedModel>>;
+
+class ModelRepositoryTest : public ::testing::Test {
+ protected:
+  ModelRepositoryTest() : root_(fs::path(::testing::TempDir()) / "glowworm-repository-XXXXXX") {
+    std::string name = root_.string();
+    root_ = mkdtemp(name.data());
+    pool_ = *ComputePool::Create(PoolOptions());
+  }
+  ~ModelRepositoryTest() override { fs::remove_all(root_); }
+
+  void Put(const std::string& file) {
+    fs::create_directories((root_ / file).parent_path());
+    std::ofstream(root_ / file) << "x";
+  }
+  void PutModel(const std::string& name, const std::string& version) {
+    Put(name + "/" + version + "/flow.safetensors");
+  }
+
+  Loaded Serve(const std::string& name, int64_t version) {
+    std::shared_ptr<const Flow> flow =
+        *Flow::Create(RandomFlow(1, RowShape(2)).AddAffine(true).Finish(BaseKind::kStandard), FlowOptions());
+    return ServedModel::Create(name, version, std::move(flow),
+                               metrics_.ForModel(name, std::to_string(version)), BatcherOptions(),
+                               pool_.get());
+  }
+
+  // Opens and loads; `broken` are refused, as "name/version".
+  void Open(const std::set<std::string>& broken = {}) {
+    Start([this, broken](const std::string& name, int64_t version, const std::string& path) -> Loaded {
+      if (broken.count(name + "/" + std::to_string(version)) > 0) {
+        return absl::InvalidArgumentError("file " + path + " is cut short");
+      }
+      return Serve(name, version);
+    });
+    repository_->WaitUntilLoaded();
+  }
+  void Start(ModelRepository::Loader loader) {
+    auto opened = ModelRepository::Open(root_.string(), std::move(loader),
+                                        [this](const ModelEntry& entry) { told_.push_back(entry.name); });
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    repository_ = *std::move(opened);
+    repository_->StartLoading();
+  }
+
+  std::vector<std::string> Listed() const {
+    std::vector<std::string> out;
+    for (const ModelEntry& entry : repository_->List())
+      out.push_back(entry.name + "/" + std::to_string(entry.version));
+    return out;
+  }
+  absl::StatusCode CodeOf(const std::string& name, int64_t version = 0) const {
+    return repository_->Find(name, version).status().code();
+  }
+
+  fs::path root_;
+  Metrics metrics_;
+  std::unique_ptr<ComputePool> pool_;
+  std::vector<std::string> told_;
+  std::unique_ptr<ModelRepository> repository_;
+};
+
+TEST_F(ModelRepositoryTest, ListsModelsAndIgnoresTheRest) {
+  PutModel("digits", "1");
+  PutModel("digits", "12");
+  PutModel("thyroid", "3");
+  for (const char* file :
+       {"README.md", "digits/README.md", "digits/0/flow.safetensors", "digits/-1/flow.safetensors",
+        "digits/01/flow.safetensors", "digits/1x/flow.safetensors", "digits/2/other.safetensors",
+        "digits/99999999999999999999/flow.safetensors", ".hidden/1/flow.safetensors",
+        "bad name/1/flow.safetensors"}) {
+    Put(file);
+  }
+  Open();
+  EXPECT_THAT(Listed(), ElementsAre("digits/1", "digits/12", "thyroid/3"));
+}
+
+TEST_F(ModelRepositoryTest, RefusesAFolderThatIsNotThere) {
+  const auto opened = ModelRepository::Open((root_ / "nowhere").string(), nullptr, nullptr);
+  EXPECT_EQ(opened.status().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(opened.status().message()), Not(HasSubstr("nowhere")));
+}
+
+TEST_F(ModelRepositoryTest, IsLoadedAtOnceWhenEmpty) {
+  Open();
+  EXPECT_TRUE(repository_->Loaded());
+  EXPECT_EQ(CodeOf(""), absl::StatusCode::kNotFound);
+}
+
+TEST_F(ModelRepositoryTest, MeansTheNewestVersionByZero) {
+  for (const char* version : {"9", "10", "2"}) PutModel("digits", version);
+  Open();
+  EXPECT_EQ((*repository_->Find("digits", 0))->version(), 10);
+  EXPECT_EQ((*repository_->Find("digits", 2))->version(), 2);
+}
+
+TEST_F(ModelRepositoryTest, MeansTheNewestReadyVersionWhenALaterOneFailed) {
+  for (const char* version : {"1", "2", "3"}) PutModel("digits", version);
+  Open({"digits/3"});
+  EXPECT_EQ((*repository_->Find("digits", 0))->version(), 2);
+  EXPECT_EQ(CodeOf("digits", 3), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(ModelRepositoryTest, MeansTheOnlyModelByNoName) {
+  PutModel("digits", "1");
+  Open();
+  EXPECT_EQ((*repository_->Find("", 0))->name(), "digits");
+}
+
+TEST_F(ModelRepositoryTest, AsksForANameWhereThereAreSeveral) {
+  PutModel("digits", "1");
+  PutModel("thyroid", "1");
+  Open();
+  const absl::Status status = repository_->Find("", 0).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("digits, thyroid"));
+}
+
+TEST_F(ModelRepositoryTest, KnowsWhatItDoesNotHave) {
+  PutModel("digits", "1");
+  Open();
+  EXPECT_EQ(CodeOf("nope"), absl::StatusCode::kNotFound);
+  EXPECT_EQ(CodeOf("digits", 99), absl::StatusCode::kNotFound);
+}
+
+TEST_F(ModelRepositoryTest, KeepsAFailedModelListedWithItsError) {
+  PutModel("bad", "1");
+  PutModel("good", "1");
+  Open({"bad/1"});
+  EXPECT_THAT(Listed(), ElementsAre("bad/1", "good/1"));
+  const ModelEntry entry = *repository_->Describe("bad", 0);
+  EXPECT_EQ(entry.state, ModelState::kFailed);
+  EXPECT_EQ(std::string(entry.error.message()), "file flow.safetensors is cut short");  // no path
+  const absl::Status status = repository_->Find("bad", 0).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("cut short"));
+  EXPECT_THAT(told_, ElementsAre("bad", "good"));
+}
+
+TEST_F(ModelRepositoryTest, IsUnavailableWhileItLoads) {
+  PutModel("digits", "1");
+  absl::Notification begun, go_on;
+  Start([&](const std::string& name, int64_t version, const std::string&) -> Loaded {
+    begun.Notify();
+    go_on.WaitForNotification();
+    return Serve(name, version);
+  });
+  begun.WaitForNotification();
+  EXPECT_FALSE(repository_->Loaded());
+  EXPECT_EQ(CodeOf("digits"), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(repository_->Describe("digits", 0)->state, ModelState::kLoading);
+  go_on.Notify();
+  repository_->WaitUntilLoaded();
+  EXPECT_EQ(CodeOf("digits"), absl::StatusCode::kOk);
+}
+
+TEST_F(ModelRepositoryTest, BeginsNoLoadOnceStopped) {
+  PutModel("a", "1");
+  PutModel("b", "1");
+  absl::Notification begun, go_on;
+  Start([&](const std::string& name, int64_t version, const std::string&) -> Loaded {
+    begun.Notify();  // a second load would abort here
+    go_on.WaitForNotification();
+    return Serve(name, version);
+  });
+  begun.WaitForNotification();
+  repository_->StopLoading();
+  repository_->WaitUntilLoaded();  // returns although "a" is still loading
+  go_on.Notify();
+  repository_.reset();
+  EXPECT_THAT(told_, ElementsAre("a"));
+}
+
+}  // namespace
+}  // namespace glowworm
