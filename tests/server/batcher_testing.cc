@@ -1,5 +1,6 @@
 #include "tests/server/batcher_testing.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
@@ -49,7 +50,7 @@ void Reply::Send() {
 
 std::unique_ptr<Task> MakeTask(const std::shared_ptr<Reply>& reply, int64_t rows,
                                const RequestOptions& options) {
-  auto payload = std::make_shared<Rows>(rows);
+  auto payload = std::make_shared<Rows>(std::max<int64_t>(0, rows));
   reply->payload = payload;
   auto task = std::make_unique<Task>();
   task->rows = rows;

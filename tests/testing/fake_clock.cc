@@ -1,6 +1,9 @@
 #include "tests/testing/fake_clock.h"
 
 #include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <vector>
 
 namespace glowworm {
@@ -42,10 +45,13 @@ void FakeClock::Advance(absl::Duration by) {
 
 void FakeClock::AwaitWaiter(absl::Time deadline) {
   MutexLock lock(&mutex_);
-  waiters_changed_.wait(mutex_, [&] {
+  const bool came = waiters_changed_.wait_for(mutex_, std::chrono::seconds(60), [&] {
     return std::any_of(waiters_.begin(), waiters_.end(),
                        [&](const Waiter& waiter) { return waiter.deadline == deadline; });
   });
+  if (came) return;
+  std::fprintf(stderr, "gave up waiting for a thread to wait until %s\n", absl::FormatTime(deadline).c_str());
+  std::abort();
 }
 
 }  // namespace glowworm

@@ -23,7 +23,7 @@ class FakeClock final : public Clock {
   // Moves time forward and wakes every thread whose deadline has come.
   void Advance(absl::Duration by);
 
-  // Blocks until some thread waits until exactly `deadline`.
+  // Blocks until some thread waits until exactly `deadline`; ends the program if none comes within a minute.
   void AwaitWaiter(absl::Time deadline);
 
  private:
