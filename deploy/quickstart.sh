@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# From a fresh clone to answers: installs what is missing, builds, serves the bundled flow on free ports, asks it for
+# log-likelihoods, a round trip and samples, and stops it. Usage: deploy/quickstart.sh [BUILD_FOLDER]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+build=${1:-build}
+say() { printf '\n== %s\n' "$*"; }
+show() { printf '$ %s\n' "${*//"$work/"/}"; "$@"; }
+
+say "Packages"
+deploy/install.sh deploy/packages.txt
+
+say "Build (a few minutes the first time)"
+if [ ! -f "$build/build.ninja" ]; then
+  cmake -B "$build" -G Ninja -DGLOWWORM_BUILD_TESTS=OFF >"$build.configure.log" 2>&1 || { cat "$build.configure.log"; exit 1; }
+  mv "$build.configure.log" "$build/configure.log"
+fi
+cmake --build "$build" --target glowworm-server glowworm
+
+say "Serve deploy/repository on free ports"
+work=$(mktemp -d)
+"$build/bin/glowworm-server" --listen=127.0.0.1:0 --metrics=127.0.0.1:0 --port_file="$work/ports" \
+  --lame_duck_ms=0 >"$work/server.log" 2>&1 &
+server=$!
+stop() { kill "$server" 2>/dev/null && wait "$server" || true; rm -rf "$work"; }
+trap stop EXIT
+until [ -s "$work/ports" ]; do
+  kill -0 "$server" 2>/dev/null || { cat "$work/server.log"; exit 1; }
+  sleep 0.05
+done
+address=$(sed -n 1p "$work/ports")
+export GLOWWORM_SERVER=$address
+echo "Serving on $address, metrics on $(sed -n 2p "$work/ports")."
+export PATH="$PWD/$build/bin:$PATH"
+
+say "What is served"
+show glowworm models
+
+say "Log-likelihood, in nats, of eight digits and two anomalies (rows 8 and 9)"
+show glowworm score --model=digits --input=deploy/demo/digits.npy
+
+say "Encode the rows to latents and decode them back"
+show glowworm encode --model=digits --input=deploy/demo/digits.npy --output="$work/latents.npy"
+show glowworm decode --model=digits --input="$work/latents.npy" --output="$work/decoded.csv"
+echo "First pixels of row 0, decoded:"
+grep -v '^[a-z]' "$work/decoded.csv" | head -n 1 | cut -d, -f1-8
+
+say "Draw 64 digits with seed 42"
+show glowworm sample --model=digits --num=64 --seed=42 --output="$work/samples.npy" --png="samples.png"
+echo "samples.png shows them."
+
+say "Stop"
+kill "$server"
+wait "$server"
+trap - EXIT
+rm -rf "$work"
+cat <<TXT
+The server stopped cleanly. To keep one running:
+  $build/bin/glowworm-server --listen=127.0.0.1:50051
+  $build/bin/glowworm score --model=digits --input=deploy/demo/digits.npy
+TXT
