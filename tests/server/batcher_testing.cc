@@ -89,6 +89,7 @@ std::shared_ptr<Reply> Ask(Batcher* batcher, int64_t rows, const RequestOptions&
 void ComputeRows(absl::Span<const Part> parts) {
   for (const Part& part : parts) {
     auto* rows = static_cast<Rows*>(part.payload);
+    if (rows == nullptr) continue;
     for (int64_t row = part.begin; row < part.begin + part.rows; ++row) ++rows->times_computed.at(row);
   }
 }

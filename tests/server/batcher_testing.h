@@ -77,7 +77,7 @@ std::unique_ptr<Task> MakeTask(const std::shared_ptr<Reply>& reply, int64_t rows
 // Schedules `rows` rows; Reply::admission says how that went.
 std::shared_ptr<Reply> Ask(Batcher* batcher, int64_t rows, const RequestOptions& options = {});
 
-// Counts every row of a batch in its payload.
+// Counts every row of a batch in its payload, where it has one.
 void ComputeRows(absl::Span<const Part> parts);
 
 // A compute that reports each batch to the test and stops until released. Thread-safe; outlives the pool.
