@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <thread>
 #include <tuple>
@@ -31,6 +32,9 @@ struct FlowCase {
   int64_t num_classes;
   int64_t max_batch;
   uint64_t seed;
+  friend std::ostream& operator<<(std::ostream& out, const FlowCase& flow_case) {
+    return out << flow_case.name;
+  }
 };
 const FlowCase kCases[] = {{"OneNumber", RowShape(1), 0, 0, 300, 1},
                            {"Rows5", RowShape(5), 0, 0, 300, 2},

@@ -42,13 +42,12 @@ class Comparison {
     answer_options_.out = options.in == DataType::kFloat32 ? DataType::kFloat32 : DataType::kFloat64;
   }
 
-  Agreement Run() {
-    const FlowRows rows = RandomRows(spec_, options_.seed, options_.rows, options_.in);
+  Agreement Run(const FlowRows& rows) {
     const FlowAnswer encoded = EncodeRows(flow_, rows, answer_options_);
     CheckStatus(encoded, "Encode");
-    for (int64_t row : ProbedRows(options_.rows)) CompareEncoded(rows, encoded, row);
-    CompareRoundTrip(rows, encoded);
-    CompareDecoded();
+    for (int64_t row : ProbedRows(rows.rows)) CompareEncoded(rows, encoded, row);
+    if (options_.round_trip) CompareRoundTrip(rows, encoded);
+    if (options_.decode) CompareDecoded();
     return out_;
   }
 
@@ -159,6 +158,10 @@ std::string Agreement::Text() const {
 }
 
 Agreement CompareWithReference(const FlowSpec& spec, const AgreementOptions& options) {
+  return CompareWithReference(spec, options, RandomRows(spec, options.seed, options.rows, options.in));
+}
+
+Agreement CompareWithReference(const FlowSpec& spec, const AgreementOptions& options, const FlowRows& rows) {
   FlowOptions flow_options;
   flow_options.precision = options.precision;
   auto flow = Flow::Create(spec, flow_options);
@@ -167,7 +170,7 @@ Agreement CompareWithReference(const FlowSpec& spec, const AgreementOptions& opt
     refused.failure = std::string(flow.status().message());
     return refused;
   }
-  return Comparison(spec, options, **flow).Run();
+  return Comparison(spec, options, **flow).Run(rows);
 }
 
 double Float32Tolerance(const FlowSpec& spec, double norm) {

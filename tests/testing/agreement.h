@@ -9,6 +9,7 @@
 
 #include "model/flow.h"
 #include "model/flow_spec.h"
+#include "tests/testing/rows.h"
 
 namespace glowworm {
 
@@ -17,6 +18,9 @@ struct AgreementOptions {
   DataType in = DataType::kFloat64;
   uint64_t seed = 1;  // of the rows
   int64_t rows = 9;   // in one call; all are checked for their status, and a dozen against the gold standard
+  // Without them where a flow stretches so far that going back loses what rounding left.
+  bool decode = true;
+  bool round_trip = true;
 };
 
 // Worst errors, each divided by its gate: at most 1 if all is well.
@@ -39,6 +43,8 @@ struct Agreement {
 
 // Runs random rows of `spec` through Flow and ReferenceFlow.
 Agreement CompareWithReference(const FlowSpec& spec, const AgreementOptions& options);
+// The same with these rows, whose numbers options.in holds exactly.
+Agreement CompareWithReference(const FlowSpec& spec, const AgreementOptions& options, const FlowRows& rows);
 
 // What float32 may lose on a number of a row whose largest is `norm`; see `latent` above.
 double Float32Tolerance(const FlowSpec& spec, double norm);

@@ -10,12 +10,9 @@
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 namespace glowworm {
 namespace {
-
-constexpr char kErrorColumn[] = "library in float32: log p";
 
 [[noreturn]] void Die(const std::string& what) {
   std::fprintf(stderr, "golden file: %s\n", what.c_str());
@@ -55,31 +52,13 @@ GoldenTensor ReadTensor(const nlohmann::json& header, const std::string& data) {
   return tensor;
 }
 
-std::string Trim(const std::string& text) {
-  const size_t begin = text.find_first_not_of(" \t");
-  if (begin == std::string::npos) return "";
-  return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
-}
-
-std::vector<std::string> Cells(const std::string& line) {
-  std::vector<std::string> cells;
-  std::stringstream in(line);
-  for (std::string cell; std::getline(in, cell, '|');) cells.push_back(Trim(cell));
-  return cells;
-}
-
-// The number that a Markdown table gives for `name` in the column kErrorColumn; 0 without.
-double LibraryFloat32Error(const std::string& readme, const std::string& name) {
-  std::ifstream in(readme);
-  size_t column = 0;
-  for (std::string line; std::getline(in, line);) {
-    const std::vector<std::string> cells = Cells(line);
-    for (size_t i = 0; i < cells.size(); ++i) {
-      if (cells[i] == kErrorColumn) column = i;
-    }
-    if (column > 0 && cells.size() > column && cells[1] == name) return std::atof(cells[column].c_str());
-  }
-  return 0;
+// The metadata's own JSON text gives it as text.
+double LibraryFloat32Error(const nlohmann::json& header) {
+  const std::string text =
+      header.value("__metadata__", nlohmann::json::object()).value("glowworm.golden", "{}");
+  const nlohmann::json about = nlohmann::json::parse(text, nullptr, false);
+  if (!about.is_object()) Die("glowworm.golden is no JSON object");
+  return std::atof(about.value("float32_log_prob_error", "0").c_str());
 }
 
 }  // namespace
@@ -122,9 +101,7 @@ Golden ReadGolden(const std::string& folder) {
   for (const auto& [name, tensor] : header.items()) {
     if (name != "__metadata__") golden.tensors[name] = ReadTensor(tensor, data);
   }
-  const size_t slash = folder.find_last_of('/');
-  golden.library_float32_error =
-      LibraryFloat32Error(folder.substr(0, slash) + "/README.md", folder.substr(slash + 1));
+  golden.library_float32_error = LibraryFloat32Error(header);
   return golden;
 }
 
