@@ -226,6 +226,8 @@ TEST_F(BatcherDispatch, AReleasedBatchTakesAlongWhatComesBeforeAWorkerIsFree) {
   const auto a = Ask(2);
   clock.AwaitWaiter(leaves);
   clock.Advance(absl::Seconds(1));
+  clock.AwaitWaiter(
+      absl::InfiniteFuture());  // the timer has released the two rows and has nothing left to do
   const auto b = Ask(3);
   puppet.Release();
   EXPECT_EQ(puppet.AwaitRows(), 5);

@@ -248,6 +248,21 @@ TEST_F(BatcherEnding, AbandonAnswersQueuedRunningAndParkedRequestsAtOnce) {
   EXPECT_EQ(batcher->counters().rows_discarded, 1);
 }
 
+TEST_F(BatcherEnding, WhatADoneOwnsIsFreedBeforeTheBatcherIsIdle) {
+  Start(1);
+  auto owned = std::make_shared<int>(0);
+  const std::weak_ptr<int> freed = owned;
+  RequestOptions options;
+  options.on_done = [owned = std::move(owned)] { EXPECT_EQ(*owned, 0); };
+  const auto reply = Ask(1, options);
+  options.on_done = nullptr;
+  puppet.ReleaseAll();
+  Settle();
+  EXPECT_TRUE(reply->answered());
+  EXPECT_TRUE(freed.expired());
+  EXPECT_FALSE(reply->payload_alive());
+}
+
 TEST_F(BatcherEnding, WaitUntilIdleGivesUpAtItsDeadline) {
   Start(1);
   const auto busy = Occupy();
