@@ -1,5 +1,5 @@
 // Array: rows of numbers as they travel: a type, a shape and little-endian bytes. Slicing, joining and
-// conversion from and to vectors; no arithmetic. Tested by tests/client/array_test.cc.
+// conversion from and to vectors; no arithmetic. Tested by tests/client/chunk_test.cc.
 
 #ifndef GLOWWORM_CLIENT_ARRAY_H_
 #define GLOWWORM_CLIENT_ARRAY_H_

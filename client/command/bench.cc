@@ -125,11 +125,12 @@ std::string Report(const Load& load, const LoadResult& result, int64_t rows, boo
   std::string errors;
   int64_t failed = 0;
   for (const auto& error : result.errors) {
-    absl::StrAppendFormat(&errors, json ? "%s\"%s\":%d" : "%s%s %d",
-                          errors.empty() ? ""
-                          : json         ? ","
-                                         : ", ",
-                          absl::StatusCodeToString(error.first), error.second);
+    const std::string code = absl::StatusCodeToString(error.first);
+    absl::StrAppend(&errors,
+                    errors.empty() ? ""
+                    : json         ? ","
+                                   : ", ",
+                    json ? absl::StrCat("\"", code, "\":") : absl::StrCat(code, " "), error.second);
     failed += error.second;
   }
   if (json) {
