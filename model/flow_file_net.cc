@@ -21,6 +21,9 @@ class NetReader {
     if (!fields.Done()) return false;
     const auto* items = ops->As<Json::Array>();
     if (items == nullptr) return fields.Fail("field 'ops' is not an array");
+    if (items->size() > kMaxNetOps) {
+      return fields.Fail(absl::StrCat(items->size(), " ops; at most ", kMaxNetOps, " are read"));
+    }
     net->ops.reserve(items->size());
     for (size_t i = 0; i < items->size(); ++i) {
       net->ops.emplace_back();

@@ -15,6 +15,7 @@ inline constexpr int64_t kMaxChannels = 8192;               // C, anywhere in th
 inline constexpr int64_t kMaxEventSize = int64_t{1} << 24;  // D
 inline constexpr int64_t kMaxNetWidth = 4 * kMaxChannels;   // features inside a net
 inline constexpr int64_t kMaxKernel = 31;                   // k of a convolution
+inline constexpr size_t kMaxNetOps = 1024;                  // of one net, or of one residual's body
 inline constexpr int kMaxResidualDepth = 8;                 // residual in residual
 inline constexpr double kMaxLogAbsS = 60;
 

@@ -1,7 +1,12 @@
 // The safetensors container: a strict reader, and a writer. It knows names, shapes, dtypes and bytes; what
-// they mean is model/flow_file.h's. Stricter than the format's own reader where that one is loose: duplicate
-// keys, unknown fields, numbers that are not plain integers and oversized counts are refused, see the limits
-// below. Tested by tests/model/safetensors_test.cc.
+// they mean is model/flow_file.h's. Tested by tests/model/safetensors_test.cc.
+//
+// Where the format leaves room, this reader
+//   accepts   JSON whitespace on both sides of the header, scalars, tensors without numbers, offsets of any
+//   alignment; refuses   duplicate keys at every level, unknown fields of a tensor, integers written in any
+//   other way than plain
+//             digits, overflowing dimensions in any order, other dtypes than those of Dtype, bytes that no
+//             tensor owns, and everything beyond the limits below. A big-endian machine does not compile it.
 
 #ifndef GLOWWORM_MODEL_SAFETENSORS_H_
 #define GLOWWORM_MODEL_SAFETENSORS_H_

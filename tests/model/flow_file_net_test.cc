@@ -151,6 +151,11 @@ TEST_F(RowNet, RefusesNestingWithoutEnd) {
   EXPECT_THAT(Refusal(draft_.BytesWith(text)), HasSubstr("glowworm.flow nests deeper than 64 levels"));
 }
 
+TEST_F(RowNet, RefusesTooManyOps) {
+  Ops() = std::vector<json>(1025, {{"activation", {{"kind", "RELU"}}}});
+  EXPECT_EQ(Refusal(draft_), "layer 'coupling' net: 1025 ops; at most 1024 are read");
+}
+
 TEST_F(RowNet, RefusesNetsThatAreTooWide) {
   draft_.Set("/context_size", 8192);
   for (int i = 0; i < 4; ++i) Ops().push_back({{"concat_context", json::object()}});
@@ -161,7 +166,6 @@ TEST_F(RowNet, RefusesNetsThatAreTooWide) {
 
 TEST_F(RowNet, MayHaveNoOps) {
   // The identity channels themselves as the shift: as many as the transformed ones.
-  FlowDraft draft = FlowDraft::Of(RowFlow());
   FlowSpec spec = RowFlow();
   spec.layers.resize(1);
   spec.layers.push_back({"plain", Coupling{{0, 1}, {2, 3}, Net{}, AdditiveTransform{}}});

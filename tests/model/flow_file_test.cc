@@ -136,22 +136,19 @@ TEST(FlowFile, RefusesEveryProperPrefix) {
   for (size_t n = 0; n < bytes.size(); ++n) EXPECT_NE(Refusal(bytes.substr(0, n)), "") << n << " bytes";
 }
 
-// The length that opens the file says so too, so that only the JSON can tell; no data follows, which is never
-// reached.
+// The length that opens the file says so too, so that only the JSON can tell.
 TEST(FlowFile, RefusesAHeaderCutAtEveryByte) {
-  for (const char* name : {"tiny-plu", "digits-glow"}) {
-    const std::string bytes = GoldenBytes(name);
-    ASSERT_GT(bytes.size(), 8u);
-    uint64_t header = 0;
-    std::memcpy(&header, bytes.data(), 8);
-    const size_t text = bytes.find_last_of('}', 8 + header) - 8;  // without the padding behind it
-    for (uint64_t n = 0; n <= text; ++n) {
-      std::string cut(8, '\0');
-      std::memcpy(&cut[0], &n, 8);
-      cut += bytes.substr(8, n);
-      ASSERT_THAT(Refusal(cut), HasSubstr("the header is not valid JSON"))
-          << name << ": header of " << n << " bytes";
-    }
+  const std::string bytes = GoldenBytes("tiny-plu");
+  ASSERT_GT(bytes.size(), 8u);
+  uint64_t header = 0;
+  std::memcpy(&header, bytes.data(), 8);
+  const size_t text = bytes.find_last_of('}', 8 + header) - 8;  // without the padding behind it
+  for (uint64_t n = 0; n <= text; ++n) {
+    std::string cut(8, '\0');
+    std::memcpy(&cut[0], &n, 8);
+    cut += bytes.substr(8, n);
+    cut += bytes.substr(8 + header);
+    ASSERT_THAT(Refusal(cut), HasSubstr("the header is not valid JSON")) << "header of " << n << " bytes";
   }
 }
 
