@@ -33,6 +33,12 @@ std::string RequestId(const grpc::CallbackServerContext& grpc) {
   return Sanitized(absl::string_view(it->second.data(), it->second.size()), kMaxRequestIdHeader);
 }
 
+// The caller's clock started before ours, and gRPC rounds long timeouts up by a percent or so: a cancel this
+// near to the deadline is the deadline.
+absl::Duration DeadlineSlack(absl::Duration timeout) {
+  return std::max(absl::Milliseconds(20), timeout / 50);
+}
+
 absl::Time Deadline(const grpc::CallbackServerContext& grpc) {
   const auto deadline = grpc.deadline();
   return deadline == std::chrono::system_clock::time_point::max() ? absl::InfiniteFuture()
@@ -53,9 +59,15 @@ CallRecord::CallRecord(Method method, grpc::CallbackServerContext* grpc, Service
   if (!request_id_.empty()) grpc_->AddInitialMetadata(kRequestId, request_id_);
 }
 
+bool CallRecord::DeadlinePassed(absl::Time now) const {
+  return now >= deadline_ - DeadlineSlack(deadline_ - start_);
+}
+
+bool CallRecord::CallerGone() const { return grpc_->IsCancelled() || DeadlinePassed(absl::Now()); }
+
 grpc::Status CallRecord::End(absl::Status status) {
   const absl::Time now = absl::Now();
-  if (absl::IsCancelled(status) && now >= deadline_) {
+  if (absl::IsCancelled(status) && DeadlinePassed(now)) {
     status = absl::DeadlineExceededError("the call's deadline passed before its answer was ready");
   }
   if (!status.ok()) AddOverloadTrailers(status);

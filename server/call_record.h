@@ -46,6 +46,10 @@ class CallRecord {
   // The peer's address without its port, for fairness.
   const std::string& source() const { return source_; }
 
+  // Whether the caller is known to be gone, or its deadline is here. (A read that fails for either looks like
+  // the end of the requests.)
+  bool CallerGone() const;
+
   // From now on the call counts under this model.
   void SetModel(std::shared_ptr<const ServedModel> model) { model_ = std::move(model); }
   const std::shared_ptr<const ServedModel>& model() const { return model_; }
@@ -57,6 +61,7 @@ class CallRecord {
   grpc::Status End(absl::Status status);
 
  private:
+  bool DeadlinePassed(absl::Time now) const;
   void AddOverloadTrailers(const absl::Status& status);
   void LogEnd(const absl::Status& status, absl::Duration took) const;
 

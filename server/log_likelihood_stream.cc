@@ -33,6 +33,7 @@ void LogLikelihoodStream::OnReadDone(bool ok) {
   reading_ = false;
   if (!ok) {
     reads_ended_ = true;
+    if (fatal_.ok() && record_.CallerGone()) fatal_ = absl::CancelledError("the caller gave up");
   } else if (!ended_ && fatal_.ok()) {
     exchanges_.push_back(std::make_unique<Exchange>());
     Accept(exchanges_.back().get());

@@ -5,8 +5,6 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
-#include <pmmintrin.h>
-#include <xmmintrin.h>
 
 #include <cstdio>
 #include <exception>
@@ -33,12 +31,6 @@ constexpr int kMaxPingStrikes = 2;
 constexpr int kMaxConnectionIdleMs = 5 * 60'000;
 // Shutdown waits this long, whole, for any stream or connection that is merely idle.
 constexpr absl::Duration kShutdownGrace = absl::Seconds(1);
-
-// Denormals cost a hundred times a normal number, and mean nothing here.
-void FlushDenormals() {
-  _MM_SET_FLUSH_ZERO_MODE(_MM_FLUSH_ZERO_ON);
-  _MM_SET_DENORMALS_ZERO_MODE(_MM_DENORMALS_ZERO_ON);
-}
 
 std::string WithPort(const std::string& address, int port) {
   return absl::StrCat(ParseHostPort(address)->host, ":", port);
@@ -69,7 +61,6 @@ absl::Status Server::StartPool() {
   PoolOptions pool;
   pool.workers = options_.threads > 0 ? options_.threads : DefaultWorkers();
   pool.max_bytes = options_.max_process_bytes;
-  pool.worker_init = FlushDenormals;
   absl::StatusOr<std::unique_ptr<ComputePool>> created = ComputePool::Create(std::move(pool));
   if (!created.ok()) return created.status();
   pool_ = *std::move(created);
