@@ -32,6 +32,7 @@ void Pin(const v1::ModelRef& answered, ModelRef* model) {
 }
 
 std::string RowsText(uint64_t first, int64_t count) {
+  if (count == 1) return absl::StrCat("row ", first);
   return absl::StrCat("rows ", first, " to ", first + static_cast<uint64_t>(count) - 1);
 }
 
