@@ -41,7 +41,8 @@ ABSL_FLAG(int64_t, max_queue_rows, 65536,
           "Rows waiting per model and kind of work; also the most of one request");
 ABSL_FLAG(int64_t, max_queue_bytes, int64_t{256} << 20,
           "Bytes of requests and replies held per model and kind of work");
-ABSL_FLAG(int64_t, max_process_bytes, int64_t{1} << 30, "The same for the whole process");
+ABSL_FLAG(int64_t, max_process_bytes, int64_t{1} << 30,
+          "Bytes of requests and replies held by the whole process");
 ABSL_FLAG(int64_t, max_samples, 65536, "num_samples of one Sample call");
 ABSL_FLAG(std::string, port_file, "",
           "Write the addresses here once every model is loaded or has failed: line 1 gRPC, line 2 metrics");
@@ -152,6 +153,7 @@ absl::StatusOr<ServerOptions> ParseCommandLine(int argc, char** argv) {
   usage.contains_helpshort_flags = usage.contains_help_flags = usage.contains_helppackage_flags =
       [](absl::string_view file) { return absl::EndsWith(file, "server/flags.cc"); };
   usage.version_string = [] { return absl::StrCat("glowworm-server ", kServerVersion, "\n"); };
+  usage.normalize_filename = [](absl::string_view) { return std::string("server/flags.cc"); };
   absl::SetFlagsUsageConfig(usage);
   const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
   if (rest.size() > 1) {

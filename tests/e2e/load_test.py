@@ -44,18 +44,18 @@ class LoadTest(unittest.TestCase):
     def test_without_a_delay_every_answer_is_right_too(self):
         self.assertGreaterEqual(self.concurrent_single_rows(), 1)
 
-    def slow_server(self, *flags):
+    def slow_server(self, *flags, hidden=384):
         root = e2e.repository(e2e.golden_folder("tiny-plu"))
-        e2e.write_slow_flow(root / "slow" / "1" / "flow.safetensors")
+        e2e.write_slow_flow(root / "slow" / "1" / "flow.safetensors", hidden)
         return self.serve(root, "--threads=1", "--precision=float64", *flags)
 
     def images(self, rows):
         return pb.LogLikelihoodRequest(model=pb.ModelRef(name="slow"), x=e2e.tensor(np.zeros((rows, 2, 32, 32), "f4")))
 
     def test_a_deadline_holds_behind_a_long_batch_and_its_row_is_never_computed(self):
-        server = self.slow_server()
+        server = self.slow_server(hidden=1024)
         stub = server.stub()
-        rows = 16
+        rows = 3
         long_call = stub.LogLikelihood.future(self.images(rows), timeout=240)
         while server.metric("glowworm_pending_bytes", 'model="slow"') == 0:
             pass  # until it has been admitted: the one thread is idle, so it computes

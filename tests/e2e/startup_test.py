@@ -1,5 +1,6 @@
 """Starting: flags, ports, repositories that are empty or broken, the port file, health and reflection."""
 import pathlib
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -76,6 +77,25 @@ class StartupTest(unittest.TestCase):
             self.assertEqual(code, 1)
             self.assertEqual(len(errors.splitlines()), 1, errors)
             self.assertIn(f"{address}: the port is taken", errors)
+
+    def test_the_bundled_repository_is_found_from_the_binary(self):
+        for place in ("share/glowworm/repository", "../deploy/repository"):
+            tree = pathlib.Path(tempfile.mkdtemp(dir=e2e.TEMPORARY)) / "tree"
+            binary = tree / "bin" / "glowworm-server"
+            binary.parent.mkdir(parents=True)
+            shutil.copy(e2e.BINARY, binary)
+            shutil.copytree(self.good_repository(), tree / place)
+            server = e2e.Server(None, binary=binary)
+            self.addCleanup(server.stop)
+            models = server.stub().ListModels(pb.ListModelsRequest(), timeout=10).models
+            self.assertEqual([m.ref.name for m in models], ["tiny-plu"])
+
+    def test_without_any_repository_it_says_so(self):
+        binary = pathlib.Path(tempfile.mkdtemp(dir=e2e.TEMPORARY)) / "glowworm-server"
+        shutil.copy(e2e.BINARY, binary)
+        done = subprocess.run([binary], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("--repository: not given", done.stderr)
 
     def test_a_repository_that_is_not_there(self):
         code, errors = self.run_server("--repository=/no/such/folder", "--listen=127.0.0.1:0", "--metrics=")
