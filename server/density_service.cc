@@ -2,9 +2,12 @@
 
 #include "server/density_service.h"
 
-#include <random>
-#include <string>
+#include <unistd.h>
 
+#include <cstdint>
+#include <utility>
+
+#include "absl/time/clock.h"
 #include "server/convert.h"
 #include "server/log_likelihood_stream.h"
 #include "server/sample_stream.h"
@@ -51,8 +54,9 @@ void FillEntry(const ModelEntry& entry, const RequestLimits& limits, v1::Model* 
 
 uint64_t SeedOf(const v1::SampleRequest& request) {
   if (request.has_seed()) return request.seed();
-  std::random_device device;
-  return static_cast<uint64_t>(device()) << 32 | device();
+  uint64_t seed = 0;
+  if (getentropy(&seed, sizeof(seed)) != 0) seed = static_cast<uint64_t>(absl::GetCurrentTimeNanos());
+  return seed;
 }
 
 grpc::ServerUnaryReactor* DensityService::ListModels(grpc::CallbackServerContext* grpc,

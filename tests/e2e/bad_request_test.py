@@ -110,6 +110,15 @@ class BadRequestTest(unittest.TestCase):
         self.assertEqual(code, "UNIMPLEMENTED")
         self.assertEqual(self.stub.LogLikelihood(self.good, timeout=30).SerializeToString(), self.answer)
 
+    def test_metadata_beyond_the_limit(self):
+        for metadata in ([("x-long", "a" * 16384)], [(f"x-{i}", "a" * 100) for i in range(120)]):
+            offender = self.server.stub()  # gRPC may close the connection that did this
+            code, _ = e2e.outcome(lambda: offender.LogLikelihood(self.good, timeout=30, metadata=metadata))
+            self.assertIn(code, ("RESOURCE_EXHAUSTED", "UNAVAILABLE"))
+            self.assertEqual(self.stub.LogLikelihood(self.good, timeout=30).SerializeToString(), self.answer)
+        metadata = [("x-long", "a" * 6000)]
+        self.assertEqual(self.stub.LogLikelihood(self.good, timeout=30, metadata=metadata).SerializeToString(), self.answer)
+
     def test_messages_that_are_no_messages(self):
         call = self.server.channel().unary_unary("/glowworm.v1.DensityService/LogLikelihood")
         for bytes_ in (b"\xff" * 100, b"\x12\xff\xff\xff\xff\x0f", b"\x0b" * 500):
