@@ -26,7 +26,7 @@ template <typename T>
 class Conditioner {
  public:
   static absl::StatusOr<Conditioner> Create(const Net& net, const ConditionerShape& shape,
-                                            int64_t max_tile_rows, MatmulSet* matmuls);
+                                            int64_t max_tile_rows, PrimitiveSet* primitives);
 
   // The buffers of one run, from the tile's arena; the caller fills input() and releases them by an arena
   // mark.

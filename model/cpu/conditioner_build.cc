@@ -3,18 +3,26 @@
 
 #include <algorithm>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "model/cpu/conditioner.h"
 
 namespace glowworm {
+namespace {
+
+// oneDNN's convolution wants this many channels on both sides; a narrower one, or one with another padding
+// than zeros, is unfolded into a product.
+constexpr int64_t kMinDirectChannels = 16;
+
+}  // namespace
 
 template <typename T>
 class Conditioner<T>::Builder {
  public:
-  Builder(const ConditionerShape& shape, int64_t max_tile_rows, MatmulSet* matmuls, Conditioner* out)
-      : shape_(shape), max_tile_rows_(max_tile_rows), matmuls_(matmuls), out_(out) {
+  Builder(const ConditionerShape& shape, int64_t max_tile_rows, PrimitiveSet* primitives, Conditioner* out)
+      : shape_(shape), max_tile_rows_(max_tile_rows), primitives_(primitives), out_(out) {
     slot_ = TakeSlot(shape.in);
     width_ = shape.in;
   }
@@ -57,10 +65,10 @@ class Conditioner<T>::Builder {
 
   absl::Status Multiplied(int64_t in, int64_t out, const std::vector<double>& weight,
                           const std::vector<double>& bias, std::optional<Activation> activation,
-                          int accumulate_into) {
-    absl::StatusOr<Product<T>> product =
-        Product<T>::Create({in, out, positions(), activation, accumulate_into != kNowhere}, weight, bias,
-                           max_tile_rows_, matmuls_);
+                          int accumulate_into, int64_t window = 0) {
+    const ProductShape shape{in,     out,           positions(), activation, accumulate_into != kNowhere,
+                             window, shape_.height, shape_.width};
+    absl::StatusOr<Product<T>> product = Product<T>::Create(shape, weight, bias, max_tile_rows_, primitives_);
     if (!product.ok()) return product.status();
     const int to = accumulate_into != kNowhere ? accumulate_into : TakeSlot(out);
     out_->steps_.push_back(Multiply{*std::move(product), slot_, to});
@@ -104,6 +112,11 @@ class Conditioner<T>::Builder {
     if (conv.k == 1 && conv.pad != Pad::kEdgeChannel) {
       return Multiplied(conv.in, conv.out, conv.weight, conv.bias, fused, into);
     }
+    if (std::is_same_v<T, float> && conv.pad == Pad::kZero &&
+        std::min(conv.in, conv.out) >= kMinDirectChannels) {
+      const absl::Status direct = Multiplied(conv.in, conv.out, conv.weight, conv.bias, fused, into, conv.k);
+      if (!absl::IsUnimplemented(direct)) return direct;  // oneDNN has no fast kernel for some small images
+    }
     const int64_t window = conv.k * conv.k;
     const int64_t features = conv.pad == Pad::kEdgeChannel ? conv.in - 1 : conv.in;
     std::vector<double> weight(conv.weight.size());  // (out, in, k, k) -> (out, k, k, in)
@@ -141,7 +154,7 @@ class Conditioner<T>::Builder {
       const ContextGate& g = *residual.context_gate;
       absl::StatusOr<Product<T>> product =
           Product<T>::Create({g.context_size, g.out, 1, Activation{ActivationKind::kSigmoid, 0}, false},
-                             g.weight, g.bias, max_tile_rows_, matmuls_);
+                             g.weight, g.bias, max_tile_rows_, primitives_);
       if (!product.ok()) return product.status();
       gate = TakeSlot(g.out);
       out_->steps_.push_back(Gate{*std::move(product), gate});
@@ -154,7 +167,7 @@ class Conditioner<T>::Builder {
 
   const ConditionerShape shape_;
   const int64_t max_tile_rows_;
-  MatmulSet* const matmuls_;
+  PrimitiveSet* const primitives_;
   Conditioner* const out_;
   std::vector<bool> in_use_;
   std::vector<int> kept_;  // the inputs of the residuals being built
@@ -164,10 +177,10 @@ class Conditioner<T>::Builder {
 
 template <typename T>
 absl::StatusOr<Conditioner<T>> Conditioner<T>::Create(const Net& net, const ConditionerShape& shape,
-                                                      int64_t max_tile_rows, MatmulSet* matmuls) {
+                                                      int64_t max_tile_rows, PrimitiveSet* primitives) {
   Conditioner conditioner;
   conditioner.shape_ = shape;
-  absl::Status status = Builder(shape, max_tile_rows, matmuls, &conditioner).Finish(net);
+  absl::Status status = Builder(shape, max_tile_rows, primitives, &conditioner).Finish(net);
   if (!status.ok()) return status;
   return conditioner;
 }
@@ -190,8 +203,8 @@ int64_t WidestActivation(const Net& net, int64_t in, int64_t context_size) {
 }
 
 template absl::StatusOr<Conditioner<float>> Conditioner<float>::Create(const Net&, const ConditionerShape&,
-                                                                       int64_t, MatmulSet*);
+                                                                       int64_t, PrimitiveSet*);
 template absl::StatusOr<Conditioner<double>> Conditioner<double>::Create(const Net&, const ConditionerShape&,
-                                                                         int64_t, MatmulSet*);
+                                                                         int64_t, PrimitiveSet*);
 
 }  // namespace glowworm

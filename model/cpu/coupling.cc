@@ -13,10 +13,10 @@ namespace {
 template <typename T>
 absl::StatusOr<Conditioner<T>> MakeConditioner(const Net& net, const std::vector<int64_t>& identity,
                                                const EventShape& shape, int64_t context_size,
-                                               int64_t max_tile_rows, MatmulSet* matmuls) {
+                                               int64_t max_tile_rows, PrimitiveSet* primitives) {
   return Conditioner<T>::Create(
       net, {static_cast<int64_t>(identity.size()), shape.height, shape.width, context_size}, max_tile_rows,
-      matmuls);
+      primitives);
 }
 
 }  // namespace
@@ -24,8 +24,8 @@ absl::StatusOr<Conditioner<T>> MakeConditioner(const Net& net, const std::vector
 template <typename T>
 absl::StatusOr<CouplingOp<T>> CouplingOp<T>::Create(const AffineCoupling& op, const EventShape& shape,
                                                     int64_t context_size, int64_t max_tile_rows,
-                                                    MatmulSet* matmuls) {
-  auto conditioner = MakeConditioner<T>(op.net, op.identity, shape, context_size, max_tile_rows, matmuls);
+                                                    PrimitiveSet* primitives) {
+  auto conditioner = MakeConditioner<T>(op.net, op.identity, shape, context_size, max_tile_rows, primitives);
   if (!conditioner.ok()) return conditioner.status();
   CouplingOp coupling(*std::move(conditioner));
   coupling.identity_ = op.identity;
@@ -39,8 +39,8 @@ absl::StatusOr<CouplingOp<T>> CouplingOp<T>::Create(const AffineCoupling& op, co
 template <typename T>
 absl::StatusOr<CouplingOp<T>> CouplingOp<T>::Create(const AdditiveCoupling& op, const EventShape& shape,
                                                     int64_t context_size, int64_t max_tile_rows,
-                                                    MatmulSet* matmuls) {
-  auto conditioner = MakeConditioner<T>(op.net, op.identity, shape, context_size, max_tile_rows, matmuls);
+                                                    PrimitiveSet* primitives) {
+  auto conditioner = MakeConditioner<T>(op.net, op.identity, shape, context_size, max_tile_rows, primitives);
   if (!conditioner.ok()) return conditioner.status();
   CouplingOp coupling(*std::move(conditioner));
   coupling.identity_ = op.identity;

@@ -22,9 +22,11 @@ template <typename T>
 class CouplingOp {
  public:
   static absl::StatusOr<CouplingOp> Create(const AffineCoupling& op, const EventShape& shape,
-                                           int64_t context_size, int64_t max_tile_rows, MatmulSet* matmuls);
+                                           int64_t context_size, int64_t max_tile_rows,
+                                           PrimitiveSet* primitives);
   static absl::StatusOr<CouplingOp> Create(const AdditiveCoupling& op, const EventShape& shape,
-                                           int64_t context_size, int64_t max_tile_rows, MatmulSet* matmuls);
+                                           int64_t context_size, int64_t max_tile_rows,
+                                           PrimitiveSet* primitives);
 
   // x <- coupling(x), in place; adds log|det| to the rows' log_density.
   void Forward(const Tile<T>& tile) const;

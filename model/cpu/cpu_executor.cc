@@ -40,15 +40,15 @@ class CpuExecutor final : public Executor {
         cumulative_class_weight_(plan.cumulative_class_weight),
         constant_log_det_(plan.constant_log_det),
         max_tile_rows_(max_tile_rows),
-        pool_(&matmuls_) {}
+        pool_(&primitives_) {}
 
   absl::Status Prepare(const Plan& plan, int workers) {
     const absl::Span<const PlanOp> ops(plan.ops);
     auto leading =
-        Program<double>::Create(ops.subspan(0, plan.leading), context_size_, max_tile_rows_, &matmuls_);
+        Program<double>::Create(ops.subspan(0, plan.leading), context_size_, max_tile_rows_, &primitives_);
     if (!leading.ok()) return leading.status();
     leading_ = *std::move(leading);
-    auto main = Program<T>::Create(ops.subspan(plan.leading), context_size_, max_tile_rows_, &matmuls_);
+    auto main = Program<T>::Create(ops.subspan(plan.leading), context_size_, max_tile_rows_, &primitives_);
     if (!main.ok()) return main.status();
     main_ = *std::move(main);
     WarmUp(workers);
@@ -115,7 +115,7 @@ class CpuExecutor final : public Executor {
     TileBuffers tile{};
     tile.state.rows = rows;
     tile.state.padded = RoundUpOnLadder(rows);
-    tile.state.scratch = {&arena, &workspace->matmuls};
+    tile.state.scratch = {&arena, &workspace->primitives};
     tile.state.latent_size = event_.size();
     tile.state.num_classes = num_classes_;
     const int64_t p = tile.state.padded;
@@ -209,32 +209,37 @@ class CpuExecutor final : public Executor {
 
   void Finish(const EncodeRow& row, const TileBuffers& tile, size_t r) const {
     const double log_likelihood = LogLikelihood(tile.state, r);
+    const double* z = row.z.data == nullptr ? nullptr : tile.state.latent + r * event_.size();
     if (!tile.finite[r]) {
       *row.status = RowStatus::kNonFiniteInput;
     } else if (tile.state.outside[r]) {
       *row.status = RowStatus::kOutOfSupport;
-    } else if (!std::isfinite(log_likelihood)) {
+    } else if (!std::isfinite(log_likelihood) || (z != nullptr && !Fits(z, row.z))) {
       *row.status = RowStatus::kNonFiniteResult;
     } else {
       *row.status = RowStatus::kOk;
       *row.log_likelihood = log_likelihood;
-      if (row.z.data != nullptr) WriteRow(tile.state.latent + r * event_.size(), 1, event_.size(), row.z);
+      if (z != nullptr) WriteRow(z, 1, event_.size(), row.z);
       return;
     }
     *row.log_likelihood = *row.status == RowStatus::kOutOfSupport ? -std::numeric_limits<double>::infinity()
                                                                   : std::numeric_limits<double>::quiet_NaN();
-    if (row.z.data != nullptr) WriteNan(event_.size(), row.z);
+    if (z != nullptr) WriteNan(event_.size(), row.z);
+  }
+
+  // Whether every number of a row is finite and stays so in the output's type.
+  bool Fits(const double* row, const RowOutput& output) const {
+    const double limit = output.dtype == DataType::kFloat32 ? std::numeric_limits<float>::max()
+                                                            : std::numeric_limits<double>::max();
+    return std::all_of(row, row + event_.size(), [&](double v) { return std::abs(v) <= limit; });
   }
 
   void FinishInverse(const double* x, const TileBuffers& tile, size_t r, const RowOutput& output,
                      RowStatus* status) const {
     const double* row = x + r * event_.size();
-    const double limit = output.dtype == DataType::kFloat32 ? std::numeric_limits<float>::max()
-                                                            : std::numeric_limits<double>::max();
-    const bool fits = std::all_of(row, row + event_.size(), [&](double v) { return std::abs(v) <= limit; });
-    *status = !tile.finite[r] ? RowStatus::kNonFiniteInput
-              : fits          ? RowStatus::kOk
-                              : RowStatus::kNonFiniteResult;
+    *status = !tile.finite[r]     ? RowStatus::kNonFiniteInput
+              : Fits(row, output) ? RowStatus::kOk
+                                  : RowStatus::kNonFiniteResult;
     if (*status == RowStatus::kOk) {
       WriteRow(row, event_.channels, event_.positions(), output);
     } else {
@@ -277,7 +282,7 @@ class CpuExecutor final : public Executor {
   const std::vector<double> log_class_weight_, cumulative_class_weight_;
   const double constant_log_det_;
   const int64_t max_tile_rows_;
-  MatmulSet matmuls_;
+  PrimitiveSet primitives_;
   Program<double> leading_;
   Program<T> main_;
   mutable WorkspacePool pool_;

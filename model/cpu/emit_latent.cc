@@ -7,7 +7,7 @@ namespace glowworm {
 template <typename T>
 absl::StatusOr<EmitLatentOp<T>> EmitLatentOp<T>::Create(const EmitLatent& op, const EventShape& shape,
                                                         int64_t context_size, int64_t max_tile_rows,
-                                                        MatmulSet* matmuls) {
+                                                        PrimitiveSet* primitives) {
   EmitLatentOp out(op);
   out.channels_ = shape.channels;
   out.positions_ = shape.positions();
@@ -16,7 +16,7 @@ absl::StatusOr<EmitLatentOp<T>> EmitLatentOp<T>::Create(const EmitLatent& op, co
   out.op_.density.net = Net{};
   if (op.density.kind == NormalDensity::Kind::kNet) {
     auto conditioner = Conditioner<T>::Create(
-        op.density.net, {out.kept_, shape.height, shape.width, context_size}, max_tile_rows, matmuls);
+        op.density.net, {out.kept_, shape.height, shape.width, context_size}, max_tile_rows, primitives);
     if (!conditioner.ok()) return conditioner.status();
     out.conditioner_ = *std::move(conditioner);
   }

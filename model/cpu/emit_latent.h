@@ -22,7 +22,8 @@ template <typename T>
 class EmitLatentOp {
  public:
   static absl::StatusOr<EmitLatentOp> Create(const EmitLatent& op, const EventShape& shape,
-                                             int64_t context_size, int64_t max_tile_rows, MatmulSet* matmuls);
+                                             int64_t context_size, int64_t max_tile_rows,
+                                             PrimitiveSet* primitives);
 
   // x: (p, positions, emitted + kept) -> (p, positions, kept). Writes the latents if they are wanted, and
   // adds their log density, but for the plan's constant, to log_density or, per class, to class_log_density.

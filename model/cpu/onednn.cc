@@ -13,6 +13,8 @@ namespace glowworm {
 namespace {
 
 using dnnl::memory;
+using Tag = memory::format_tag;
+constexpr auto kF32 = memory::data_type::f32;
 
 void AppendActivation(const Activation& activation, dnnl::post_ops* ops) {
   switch (activation.kind) {
@@ -36,45 +38,84 @@ void AppendActivation(const Activation& activation, dnnl::post_ops* ops) {
   }
 }
 
+dnnl::primitive_attr Attributes(const PrimitiveShape& shape) {
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(
+      dnnl::scratchpad_mode::user);  // concurrent runs of one primitive must not share it
+  dnnl::post_ops ops;
+  if (shape.accumulate) ops.append_sum(1.f);
+  if (shape.activation) AppendActivation(*shape.activation, &ops);
+  attr.set_post_ops(ops);
+  return attr;
+}
+
+absl::Status OnlyReference(const std::string& name, const PrimitiveShape& shape) {
+  return absl::UnimplementedError(absl::StrCat("oneDNN offers only '", name, "' for a product of ", shape.m,
+                                               " x ", shape.in, " x ", shape.out));
+}
+
 }  // namespace
 
-MatmulSet::MatmulSet() : engine_(dnnl::engine::kind::cpu, 0) {}
+PrimitiveSet::PrimitiveSet() : engine_(dnnl::engine::kind::cpu, 0) {}
 
-absl::StatusOr<int> MatmulSet::FindOrCreate(const MatmulShape& shape) {
-  const Key key(shape.m, shape.k, shape.n, shape.activation ? static_cast<int>(shape.activation->kind) : -1,
+absl::StatusOr<int> PrimitiveSet::FindOrCreate(const PrimitiveShape& shape) {
+  const Key key(shape.m, shape.in, shape.out, shape.window, shape.height, shape.width,
+                shape.activation ? static_cast<int>(shape.activation->kind) : -1,
                 shape.activation ? shape.activation->slope : 0.0, shape.accumulate, shape.packed);
   if (const auto found = index_.find(key); found != index_.end()) return found->second;
   try {
-    constexpr auto kF32 = memory::data_type::f32;
-    using Tag = memory::format_tag;
-    const memory::desc src({shape.m, shape.k}, kF32, Tag::ab);
-    const memory::desc weights({shape.k, shape.n}, kF32, shape.packed ? Tag::any : Tag::ba);
-    const memory::desc bias({1, shape.n}, kF32, Tag::ab);
-    const memory::desc dst({shape.m, shape.n}, kF32, Tag::ab);
-    dnnl::primitive_attr attr;
-    attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    dnnl::post_ops ops;
-    if (shape.accumulate) ops.append_sum(1.f);
-    if (shape.activation) AppendActivation(*shape.activation, &ops);
-    attr.set_post_ops(ops);
-    const dnnl::matmul::primitive_desc pd(dnnl::matmul::desc(src, weights, bias, dst), attr, engine_);
-    const std::string implementation = pd.impl_info_str();
-    if (absl::StrContains(implementation, "ref")) {
-      return absl::InternalError(absl::StrCat("oneDNN offers only '", implementation, "' for a product of ",
-                                              shape.m, " x ", shape.k, " x ", shape.n));
-    }
-    entries_.push_back({dnnl::matmul(pd), pd.src_desc(), pd.weights_desc(), bias, pd.dst_desc(),
-                        pd.scratchpad_desc(), absl::StartsWith(implementation, "brg")});
+    absl::StatusOr<Entry> entry = shape.window > 0 ? MakeConvolution(shape) : MakeProduct(shape);
+    if (!entry.ok()) return entry.status();
+    entries_.push_back(*std::move(entry));
   } catch (const dnnl::error& e) {
-    return absl::InternalError(absl::StrCat("oneDNN cannot make a product of ", shape.m, " x ", shape.k,
-                                            " x ", shape.n, ": ", e.what()));
+    return absl::InternalError(absl::StrCat("oneDNN cannot make a product of ", shape.m, " x ", shape.in,
+                                            " x ", shape.out, ": ", e.what()));
   }
   const int index = static_cast<int>(entries_.size()) - 1;
   index_[key] = index;
   return index;
 }
 
-MatmulRunner::MatmulRunner(const MatmulSet* set) : set_(set), stream_(set->engine_) {
+absl::StatusOr<PrimitiveSet::Entry> PrimitiveSet::MakeProduct(const PrimitiveShape& shape) const {
+  const memory::desc src({shape.m, shape.in}, kF32, Tag::ab);
+  const memory::desc weights({shape.in, shape.out}, kF32, shape.packed ? Tag::any : Tag::ba);
+  const memory::desc bias({1, shape.out}, kF32, Tag::ab);
+  const memory::desc dst({shape.m, shape.out}, kF32, Tag::ab);
+  const dnnl::matmul::primitive_desc pd(dnnl::matmul::desc(src, weights, bias, dst), Attributes(shape),
+                                        engine_);
+  const std::string name = pd.impl_info_str();
+  if (absl::StrContains(name, "ref")) return OnlyReference(name, shape);
+  return Entry{dnnl::matmul(pd),
+               src,
+               pd.weights_desc(),
+               bias,
+               dst,
+               pd.scratchpad_desc(),
+               absl::StartsWith(name, "brg")};
+}
+
+absl::StatusOr<PrimitiveSet::Entry> PrimitiveSet::MakeConvolution(const PrimitiveShape& shape) const {
+  const int64_t k = shape.window, half = k / 2;
+  const memory::desc src({shape.m, shape.in, shape.height, shape.width}, kF32, Tag::nhwc);
+  const memory::desc weights({shape.out, shape.in, k, k}, kF32, shape.packed ? Tag::any : Tag::ohwi);
+  const memory::desc bias({shape.out}, kF32, Tag::a);
+  const memory::desc dst({shape.m, shape.out, shape.height, shape.width}, kF32, Tag::nhwc);
+  const dnnl::convolution_forward::primitive_desc pd(
+      dnnl::convolution_forward::desc(dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct,
+                                      src, weights, bias, dst, {1, 1}, {half, half}, {half, half}),
+      Attributes(shape), engine_);
+  const std::string name = pd.impl_info_str();
+  if (absl::StrContains(name, "ref")) return OnlyReference(name, shape);
+  return Entry{dnnl::convolution_forward(pd),
+               src,
+               pd.weights_desc(),
+               bias,
+               dst,
+               pd.scratchpad_desc(),
+               absl::StartsWith(name, "brg") || absl::StartsWith(name, "jit")};
+}
+
+PrimitiveRunner::PrimitiveRunner(const PrimitiveSet* set) : set_(set), stream_(set->engine_) {
   size_t bytes = 1;
   for (const auto& entry : set->entries_) bytes = std::max(bytes, entry.scratchpad.get_size());
   scratchpad_.resize(bytes + 64);
@@ -88,7 +129,8 @@ MatmulRunner::MatmulRunner(const MatmulSet* set) : set_(set), stream_(set->engin
 }
 
 // Through the C interface: its C++ wrapper would build two containers a call.
-void MatmulRunner::Run(int index, const float* src, const memory& weights, const memory& bias, float* dst) {
+void PrimitiveRunner::Run(int index, const float* src, const memory& weights, const memory& bias,
+                          float* dst) {
   const Binding& binding = bindings_[index];
   dnnl_memory_set_data_handle(binding.src.get(), const_cast<float*>(src));
   dnnl_memory_set_data_handle(binding.dst.get(), dst);

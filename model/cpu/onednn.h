@@ -17,35 +17,42 @@
 
 namespace glowworm {
 
-// dst(m, n) = activation(src(m, k) weights(k, n) + bias(n) [+ dst(m, n)]).
-struct MatmulShape {
-  int64_t m = 0, k = 0, n = 0;
+// A matrix product, dst(m, out) = activation(src(m, in) weights(in, out) + bias(out) [+ dst(m, out)]), or,
+// with a window, a convolution of m images with zero padding: src (m, h, w, in), dst (m, h, w, out).
+struct PrimitiveShape {
+  int64_t m = 0, in = 0, out = 0;
+  int64_t window = 0, height = 0, width = 0;  // 0: a product; else window x window over height x width
   std::optional<Activation> activation;
   bool accumulate = false;
-  bool packed = false;  // weights in the layout that oneDNN prefers; plain (n, k) row-major otherwise
+  bool packed =
+      false;  // weights in the layout that oneDNN prefers; plain (out, window, window, in) otherwise
 };
 
 // Primitives are made at load, one per shape, and shared by all layers and workers; immutable afterwards.
-class MatmulSet {
+class PrimitiveSet {
  public:
-  MatmulSet();
+  PrimitiveSet();
 
-  // Index of the primitive for `shape`, made on first need. Internal if oneDNN offers none but its reference.
-  absl::StatusOr<int> FindOrCreate(const MatmulShape& shape);
+  // Index of the primitive for `shape`, made on first need. Unimplemented if oneDNN offers none but its
+  // reference.
+  absl::StatusOr<int> FindOrCreate(const PrimitiveShape& shape);
 
   dnnl::memory::desc WeightsDesc(int index) const { return entries_[index].weights; }
-  // "brg..." implementations give a row the same bits whatever m is.
+  dnnl::memory::desc BiasDesc(int index) const { return entries_[index].bias; }
+  // Whether the implementation gives a row (an image) the same bits whatever m is.
   bool RowsAreIndependent(int index) const { return entries_[index].rows_are_independent; }
   const dnnl::engine& engine() const { return engine_; }
 
  private:
-  friend class MatmulRunner;
+  friend class PrimitiveRunner;
   struct Entry {
-    dnnl::matmul primitive;
+    dnnl::primitive primitive;
     dnnl::memory::desc src, weights, bias, dst, scratchpad;
     bool rows_are_independent;
   };
-  using Key = std::tuple<int64_t, int64_t, int64_t, int, double, bool, bool>;
+  using Key = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int, double, bool, bool>;
+  absl::StatusOr<Entry> MakeProduct(const PrimitiveShape& shape) const;
+  absl::StatusOr<Entry> MakeConvolution(const PrimitiveShape& shape) const;
 
   dnnl::engine engine_;
   std::vector<Entry> entries_;
@@ -54,17 +61,17 @@ class MatmulSet {
 
 // One workspace's handles on the primitives of a set: its own source, destination and scratchpad objects,
 // since a primitive runs in several threads at once. Not thread-safe.
-class MatmulRunner {
+class PrimitiveRunner {
  public:
   // REQUIRES: `set` is complete and outlives this.
-  explicit MatmulRunner(const MatmulSet* set);
+  explicit PrimitiveRunner(const PrimitiveSet* set);
   void Run(int index, const float* src, const dnnl::memory& weights, const dnnl::memory& bias, float* dst);
 
  private:
   struct Binding {
     dnnl::memory src, dst, scratchpad;
   };
-  const MatmulSet* const set_;
+  const PrimitiveSet* const set_;
   dnnl::stream stream_;
   std::vector<unsigned char> scratchpad_;
   std::vector<Binding> bindings_;

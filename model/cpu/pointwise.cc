@@ -37,18 +37,18 @@ void AffineOp<T>::Inverse(const Tile<T>& tile) const {
 
 template <typename T>
 absl::StatusOr<MixOp<T>> MixOp<T>::Create(const ChannelMix& op, const EventShape& shape,
-                                          int64_t max_tile_rows, MatmulSet* matmuls) {
+                                          int64_t max_tile_rows, PrimitiveSet* primitives) {
   MixOp mix;
   mix.size_ = shape.size();
   const ProductShape product{op.channels, op.channels, shape.positions(), std::nullopt, false};
   const auto make = [&](const std::vector<double>& weight, const std::vector<double>& bias,
                         std::optional<Product<T>>* narrow, std::optional<Product<double>>* wide) {
     if (op.wide) {
-      auto made = Product<double>::Create(product, weight, bias, max_tile_rows, matmuls);
+      auto made = Product<double>::Create(product, weight, bias, max_tile_rows, primitives);
       if (made.ok()) *wide = *std::move(made);
       return made.status();
     }
-    auto made = Product<T>::Create(product, weight, bias, max_tile_rows, matmuls);
+    auto made = Product<T>::Create(product, weight, bias, max_tile_rows, primitives);
     if (made.ok()) *narrow = *std::move(made);
     return made.status();
   };

@@ -33,7 +33,7 @@ template <typename T>
 class MixOp {
  public:
   static absl::StatusOr<MixOp> Create(const ChannelMix& op, const EventShape& shape, int64_t max_tile_rows,
-                                      MatmulSet* matmuls);
+                                      PrimitiveSet* primitives);
   void Forward(Tile<T>* tile) const { Run(forward_, wide_forward_, tile); }
   void Inverse(Tile<T>* tile) const { Run(inverse_, wide_inverse_, tile); }
 

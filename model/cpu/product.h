@@ -29,12 +29,15 @@ struct ProductShape {
   int64_t positions = 1;  // per row of the tile
   std::optional<Activation> activation;
   bool accumulate = false;  // adds to what y holds, before the activation
+  // With a window, float32 only: a convolution with zero padding over height x width = positions, weight
+  // (out, in, window, window).
+  int64_t window = 0, height = 0, width = 0;
 };
 
 // What a product needs of the workspace it runs in.
 struct ProductScratch {
   Arena* arena;
-  MatmulRunner* matmuls;
+  PrimitiveRunner* primitives;
 };
 
 template <typename T>
@@ -47,7 +50,7 @@ class Product<float> {
   static absl::StatusOr<Product> Create(const ProductShape& shape,
                                         const std::vector<double>& weight,  // (out, in)
                                         const std::vector<double>& bias,    // (out), or empty: 0
-                                        int64_t max_tile_rows, MatmulSet* matmuls);
+                                        int64_t max_tile_rows, PrimitiveSet* primitives);
   // REQUIRES: rows is on the ladder, at most max_tile_rows. x and y do not overlap.
   void Run(int64_t rows, const float* x,  // (rows, positions, in)
            float* y,                      // (rows, positions, out)
@@ -67,7 +70,7 @@ class Product<double> {
  public:
   static absl::StatusOr<Product> Create(const ProductShape& shape, const std::vector<double>& weight,
                                         const std::vector<double>& bias, int64_t max_tile_rows,
-                                        MatmulSet* matmuls);
+                                        PrimitiveSet* primitives);
   void Run(int64_t rows, const double* x, double* y, const ProductScratch& scratch) const;
 
  private:

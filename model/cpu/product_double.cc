@@ -22,7 +22,7 @@ int64_t RoundUpTo8(int64_t n) { return (n + 7) / 8 * 8; }
 absl::StatusOr<Product<double>> Product<double>::Create(const ProductShape& shape,
                                                         const std::vector<double>& weight,
                                                         const std::vector<double>& bias,
-                                                        int64_t max_tile_rows, MatmulSet* matmuls) {
+                                                        int64_t max_tile_rows, PrimitiveSet* primitives) {
   Product product;
   product.shape_ = shape;
   product.padded_in_ = RoundUpTo8(shape.in);

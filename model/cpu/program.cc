@@ -31,7 +31,7 @@ struct Preparer {
       std::variant<AffineOp<T>, MixOp<T>, SqueezeOp<T>, LogitOp<T>, CouplingOp<T>, EmitLatentOp<T>>>;
   const EventShape& shape;
   int64_t context_size, max_tile_rows;
-  MatmulSet* matmuls;
+  PrimitiveSet* primitives;
 
   template <typename Op>
   static Prepared Wrap(absl::StatusOr<Op> op) {
@@ -40,18 +40,18 @@ struct Preparer {
   }
   Prepared operator()(const ElementwiseAffine& op) const { return Prepared(AffineOp<T>(op, shape)); }
   Prepared operator()(const ChannelMix& op) const {
-    return Wrap(MixOp<T>::Create(op, shape, max_tile_rows, matmuls));
+    return Wrap(MixOp<T>::Create(op, shape, max_tile_rows, primitives));
   }
   Prepared operator()(const SqueezeMove& op) const { return Prepared(SqueezeOp<T>(op)); }
   Prepared operator()(const LogitMap& op) const { return Prepared(LogitOp<T>(op, shape)); }
   Prepared operator()(const AffineCoupling& op) const {
-    return Wrap(CouplingOp<T>::Create(op, shape, context_size, max_tile_rows, matmuls));
+    return Wrap(CouplingOp<T>::Create(op, shape, context_size, max_tile_rows, primitives));
   }
   Prepared operator()(const AdditiveCoupling& op) const {
-    return Wrap(CouplingOp<T>::Create(op, shape, context_size, max_tile_rows, matmuls));
+    return Wrap(CouplingOp<T>::Create(op, shape, context_size, max_tile_rows, primitives));
   }
   Prepared operator()(const EmitLatent& op) const {
-    return Wrap(EmitLatentOp<T>::Create(op, shape, context_size, max_tile_rows, matmuls));
+    return Wrap(EmitLatentOp<T>::Create(op, shape, context_size, max_tile_rows, primitives));
   }
 };
 
@@ -59,10 +59,10 @@ struct Preparer {
 
 template <typename T>
 absl::StatusOr<Program<T>> Program<T>::Create(absl::Span<const PlanOp> ops, int64_t context_size,
-                                              int64_t max_tile_rows, MatmulSet* matmuls) {
+                                              int64_t max_tile_rows, PrimitiveSet* primitives) {
   Program program;
   for (const PlanOp& op : ops) {
-    auto prepared = std::visit(Preparer<T>{op.in, context_size, max_tile_rows, matmuls}, op.op);
+    auto prepared = std::visit(Preparer<T>{op.in, context_size, max_tile_rows, primitives}, op.op);
     if (!prepared.ok()) return prepared.status();
     program.ops_.push_back(*std::move(prepared));
   }

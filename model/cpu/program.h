@@ -22,7 +22,7 @@ template <typename T>
 class Program {
  public:
   static absl::StatusOr<Program> Create(absl::Span<const PlanOp> ops, int64_t context_size,
-                                        int64_t max_tile_rows, MatmulSet* matmuls);
+                                        int64_t max_tile_rows, PrimitiveSet* primitives);
 
   void Forward(Tile<T>* tile) const;  // first op to last
   void Inverse(Tile<T>* tile) const;  // last to first

@@ -16,15 +16,15 @@
 namespace glowworm {
 
 struct Workspace {
-  explicit Workspace(const MatmulSet* matmul_set) : matmuls(matmul_set) {}
+  explicit Workspace(const PrimitiveSet* primitive_set) : primitives(primitive_set) {}
   Arena arena;
-  MatmulRunner matmuls;
+  PrimitiveRunner primitives;
 };
 
 // Thread-safe. The pool outlives every lease.
 class WorkspacePool {
  public:
-  explicit WorkspacePool(const MatmulSet* matmuls) : matmuls_(matmuls) {}
+  explicit WorkspacePool(const PrimitiveSet* primitives) : primitives_(primitives) {}
 
   // One workspace, given back when destroyed.
   class Lease {
@@ -53,7 +53,7 @@ class WorkspacePool {
         return Lease(this, std::move(workspace));
       }
     }
-    return Lease(this, std::make_unique<Workspace>(matmuls_));
+    return Lease(this, std::make_unique<Workspace>(primitives_));
   }
 
  private:
@@ -63,7 +63,7 @@ class WorkspacePool {
     free_.push_back(std::move(workspace));
   }
 
-  const MatmulSet* const matmuls_;
+  const PrimitiveSet* const primitives_;
   std::mutex mutex_;
   std::vector<std::unique_ptr<Workspace>> free_ ABSL_GUARDED_BY(mutex_);
 };

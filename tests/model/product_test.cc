@@ -6,6 +6,8 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
+#include <memory>
 #include <random>
 
 #include "model/cpu/float_mode.h"
@@ -39,7 +41,7 @@ class Bench {
         bias_(Normals(c.out, 2)),
         product_(Product<T>::Create(shape_, weight_, bias_, max_rows, &set_)) {
     EXPECT_TRUE(product_.ok()) << product_.status();
-    runner_ = std::make_unique<MatmulRunner>(&set_);
+    runner_ = std::make_unique<PrimitiveRunner>(&set_);
   }
 
   // Runs `rows` rows whose inputs are rows first, first + 1, ... of one endless table.
@@ -50,7 +52,7 @@ class Bench {
     T* x = arena_.Take<T>(m * shape_.in);
     T* y = arena_.Take<T>(m * shape_.out);
     for (int64_t r = 0; r < rows; ++r) {
-      const std::vector<double> row = Input(first + r);
+      const std::vector<double>& row = Input(first + r);
       std::copy(row.begin(), row.end(), x + r * shape_.positions * shape_.in);
     }
     std::fill_n(y, m * shape_.out, T(0.25));
@@ -60,7 +62,11 @@ class Bench {
     return out;
   }
 
-  std::vector<double> Input(int64_t row) const { return Normals(shape_.positions * shape_.in, 100 + row); }
+  const std::vector<double>& Input(int64_t row) {
+    std::vector<double>& input = inputs_[row];
+    if (input.empty()) input = Normals(shape_.positions * shape_.in, 100 + row);
+    return input;
+  }
 
   // The plain sum, before any activation.
   double Expected(const std::vector<double>& input, int64_t position, int64_t o) const {
@@ -73,10 +79,11 @@ class Bench {
  private:
   const ProductShape shape_;
   const std::vector<double> weight_, bias_;
-  MatmulSet set_;
+  PrimitiveSet set_;
   absl::StatusOr<Product<T>> product_;
-  std::unique_ptr<MatmulRunner> runner_;
+  std::unique_ptr<PrimitiveRunner> runner_;
   Arena arena_;
+  std::map<int64_t, std::vector<double>> inputs_;
 };
 
 constexpr Case kCases[] = {{1, 1, 1},   {2, 3, 1},    {3, 1, 1},  {5, 12, 1},   {48, 192, 1}, {192, 48, 1},
