@@ -46,8 +46,8 @@ echo "First pixels of row 0, decoded:"
 grep -v '^[a-z]' "$work/decoded.csv" | head -n 1 | cut -d, -f1-8
 
 say "Draw 64 digits with seed 42"
-show glowworm sample --model=digits --num=64 --seed=42 --output="$work/samples.npy" --png="samples.png"
-echo "samples.png shows them."
+show glowworm sample --model=digits --num=64 --seed=42 --output="$work/samples.npy" --png="$build/samples.png" --png_scale=8
+echo "$build/samples.png shows them."
 
 say "Stop"
 kill "$server"

@@ -1,6 +1,6 @@
-// Reads and writes flow.safetensors: a FlowSpec as JSON in the metadata, its numbers as tensors. The only code that
-// knows the file. Every refusal is one sentence that names the layer or the tensor, and nothing is half-loaded.
-// Tested by tests/model/flow_file_test.cc.
+// Reads and writes flow.safetensors: a FlowSpec as JSON in the metadata, its numbers as tensors. The only
+// code that knows the file. Every refusal is one sentence that names the layer or the tensor, and nothing is
+// half-loaded. Tested by tests/model/flow_file_test.cc.
 
 #ifndef GLOWWORM_MODEL_FLOW_FILE_H_
 #define GLOWWORM_MODEL_FLOW_FILE_H_

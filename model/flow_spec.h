@@ -1,11 +1,12 @@
 // FlowSpec: one trained flow in memory, structure and numbers, as plain values.
 //
 // It mirrors the flow file field by field and holds nothing derived. model/flow_file.h reads and writes it,
-// model/plan.h compiles it, tests/testing/reference_flow.h evaluates it slowly. proto/glowworm/v1/flow_spec.proto
-// documents the same structure. All numbers are float64 here, whatever the file stores.
+// model/plan.h compiles it, tests/testing/reference_flow.h evaluates it slowly.
+// proto/glowworm/v1/flow_spec.proto documents the same structure. All numbers are float64 here, whatever the
+// file stores.
 //
-// Axes: C channels, (H, W) positions, D = C*H*W the event; a tabular event has H = W = 1 and C = D. K classes.
-// Tensors are row-major, flattened into one vector; the comment beside a vector gives its shape.
+// Axes: C channels, (H, W) positions, D = C*H*W the event; a tabular event has H = W = 1 and C = D. K
+// classes. Tensors are row-major, flattened into one vector; the comment beside a vector gives its shape.
 
 #ifndef GLOWWORM_MODEL_FLOW_SPEC_H_
 #define GLOWWORM_MODEL_FLOW_SPEC_H_
@@ -34,7 +35,7 @@ struct EventShape {
   }
 };
 
-// --- Conditioner networks -------------------------------------------------------------------------------------
+// --- Conditioner networks ---
 
 struct NetOp;
 struct Net {
@@ -49,8 +50,8 @@ struct Dense {
 
 enum class Pad { kZero, kOne, kEdgeChannel };
 
-// Stride 1, same size, k odd. kOne pads with the value 1; kEdgeChannel appends an input channel that is 1 on the
-// padding and 0 inside, so that the weight has one input more than the features.
+// Stride 1, same size, k odd. kOne pads with the value 1; kEdgeChannel appends an input channel that is 1 on
+// the padding and 0 inside, so that the weight has one input more than the features.
 struct Conv {
   int64_t out = 0, in = 0, k = 0;  // `in` as in the weight: with kEdgeChannel, features + 1
   std::vector<double> weight;      // (out, in, k, k)
@@ -83,7 +84,7 @@ struct NetOp {
   std::variant<Dense, Conv, Activation, Residual, ConcatContext> op;
 };
 
-// --- Bases and priors -----------------------------------------------------------------------------------------
+// --- Bases and priors ---
 
 struct StandardNormal {};
 struct DiagNormal {
@@ -100,9 +101,10 @@ struct ClassNormal {
 struct NetNormal {
   Net net;  // reads the kept half, gives [mean (C) | log_scale (C)] of the emitted half, at each position
 };
-using Base = std::variant<StandardNormal, DiagNormal, ClassNormal, NetNormal>;  // NetNormal: split priors only
+using Base =
+    std::variant<StandardNormal, DiagNormal, ClassNormal, NetNormal>;  // NetNormal: split priors only
 
-// --- Layers ---------------------------------------------------------------------------------------------------
+// --- Layers ---
 
 // y = scale * x + shift.
 struct Affine {
@@ -113,7 +115,8 @@ struct Affine {
 
 enum class Side { kOutput, kInput };
 
-// kOutput: W = P L (U + diag s); kInput: W = L (U + diag s) P. s_i = sign_i exp(log_abs_s_i); (P v)_i = v_{permutation[i]}.
+// kOutput: W = P L (U + diag s); kInput: W = L (U + diag s) P. s_i = sign_i exp(log_abs_s_i); (P v)_i =
+// v_{permutation[i]}.
 struct PluFactors {
   std::vector<int64_t> permutation;  // (C)
   Side side = Side::kOutput;
@@ -147,8 +150,8 @@ struct Permutation {
 
 enum class SqueezeOrder { kChannelMajor, kSpatialMajor };
 
-// [C, H, W] -> [4C, H/2, W/2]; output channel 4c+2a+b (kChannelMajor) or (2a+b)C+c (kSpatialMajor), (a, b) = (row,
-// column) parity.
+// [C, H, W] -> [4C, H/2, W/2]; output channel 4c+2a+b (kChannelMajor) or (2a+b)C+c (kSpatialMajor), (a, b) =
+// (row, column) parity.
 struct Squeeze {
   SqueezeOrder order = SqueezeOrder::kChannelMajor;
 };
@@ -168,7 +171,8 @@ struct Logit {
 enum class ScaleMap { kExp, kSigmoid, kInverseSigmoid, kSoftplus, kTanhExp, kAtanExp, kSoftclipExp };
 enum class AffineOrder { kScaleThenShift, kShiftThenScale };
 
-// s = map(raw); kScaleThenShift: y = s b + t; kShiftThenScale: y = (b + t) s. The maps stand in flow_spec.proto.
+// s = map(raw); kScaleThenShift: y = s b + t; kShiftThenScale: y = (b + t) s. The maps stand in
+// flow_spec.proto.
 struct AffineTransform {
   ScaleMap scale_map = ScaleMap::kExp;
   AffineOrder order = AffineOrder::kScaleThenShift;
@@ -176,8 +180,8 @@ struct AffineTransform {
 };
 struct AdditiveTransform {};
 
-// a = the identity channels, b = the transformed ones, in the order the indices list them; the net reads a (and the
-// context) and gives [shift (T) | raw scale (T)] for kAffine, [shift (T)] for kAdditive.
+// a = the identity channels, b = the transformed ones, in the order the indices list them; the net reads a
+// (and the context) and gives [shift (T) | raw scale (T)] for kAffine, [shift (T)] for kAdditive.
 struct Coupling {
   std::vector<int64_t> identity;
   std::vector<int64_t> transformed;
@@ -190,7 +194,7 @@ struct Layer {
   std::variant<Affine, Linear, Permutation, Squeeze, Split, Logit, Coupling> op;
 };
 
-// --- The flow -------------------------------------------------------------------------------------------------
+// --- The flow ---
 
 // Quantiles of log p over held-out training data, both ascending.
 struct Calibration {

@@ -130,16 +130,13 @@ class Batcher {
 
   // Admits a task; takes *task over and sets *id (before `done` can run; id may be null) exactly if it
   // returns OK. Otherwise *task is untouched and `done` will not run:
-  //   INVALID_ARGUMENT    it could never fit: more rows or bytes than a whole budget, or rows < 1 or bytes <
-  //   0 RESOURCE_EXHAUSTED  the queue's rows or bytes, or the process's bytes, are taken; or the queue is at
-  //   least half
-  //                       full and the task's source would hold more than its share: max_queue_rows / active
-  //                       sources. A source is active while it has rows queued and for 10 s after it last
-  //                       asked.
-  //   DEADLINE_EXCEEDED   the deadline has passed, or is nearer than the expected wait; an empty queue, or
-  //   one whose
-  //                       batches have not been timed yet, refuses nothing on expectation
-  //   UNAVAILABLE         the batcher drains
+  // - INVALID_ARGUMENT: it could never fit: more rows or bytes than a whole budget, or rows < 1 or bytes < 0;
+  // - RESOURCE_EXHAUSTED: the queue's rows or bytes, or the process's bytes, are taken; or the queue is at
+  //   least half full and the task's source would hold more than its share, max_queue_rows / active sources.
+  //   A source is active while it has rows queued and for 10 s after it last asked;
+  // - DEADLINE_EXCEEDED: the deadline has passed, or is nearer than the expected wait; an empty queue, or one
+  //   whose batches have not been timed yet, refuses nothing on expectation;
+  // - UNAVAILABLE: the batcher drains.
   absl::Status Schedule(std::unique_ptr<Task>* task, TaskId* id);
 
   // The same for streams: where Schedule would return RESOURCE_EXHAUSTED, the task is parked and enters, in

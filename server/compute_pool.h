@@ -38,8 +38,8 @@ struct PoolOptions {
 // Thread-safe.
 class ComputePool {
  public:
-  // Starts the threads and returns once every worker has run worker_init and waits for work. InvalidArgument for bad
-  // options; ResourceExhausted if a thread cannot be started.
+  // Starts the threads and returns once every worker has run worker_init and waits for work. InvalidArgument
+  // for bad options; ResourceExhausted if a thread cannot be started.
   static absl::StatusOr<std::unique_ptr<ComputePool>> Create(PoolOptions options);
 
   // Computes and answers what destroyed batchers left behind, then joins the threads. Blocks for as long as

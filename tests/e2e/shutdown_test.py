@@ -21,9 +21,9 @@ class ShutdownTest(unittest.TestCase):
         e2e.write_slow_flow(root / "slow" / "1" / "flow.safetensors", hidden=256)
         return root
 
-    def in_flight(self, server, count):
-        """Waits until so many calls are in the server's hands."""
-        while server.metric("glowworm_requests_in_flight") < count:
+    def arrived(self, server, count):
+        """Waits until so many calls have reached the server."""
+        while server.metric("glowworm_requests_in_flight") + server.metric("glowworm_requests_total") < count:
             pass
 
     def test_an_idle_server_exits_with_0(self):
@@ -38,7 +38,7 @@ class ShutdownTest(unittest.TestCase):
         request = pb.LogLikelihoodRequest(x=e2e.tensor(np.zeros((4, 2, 32, 32), "f4")))
         stub = server.stub()
         calls = [stub.LogLikelihood.future(request, timeout=120) for _ in range(12)]
-        self.in_flight(server, 12)
+        self.arrived(server, 12)
         server.process.send_signal(signal.SIGTERM)
         codes = collections.Counter(call.code().name for call in calls)
         self.assertEqual(codes, {"OK": 12})
@@ -116,7 +116,7 @@ class ShutdownTest(unittest.TestCase):
         server = self.serve("--threads=1", "--drain_timeout_ms=1", "--precision=float64", root=self.slow_repository())
         request = pb.LogLikelihoodRequest(x=e2e.tensor(np.zeros((64, 2, 32, 32), "f4")))
         call = server.stub().LogLikelihood.future(request, timeout=120)
-        self.in_flight(server, 1)
+        self.arrived(server, 1)
         server.process.send_signal(signal.SIGTERM)
         self.assertEqual(call.code().name, "UNAVAILABLE")
         self.assertEqual(server.exit_code(), 0)
