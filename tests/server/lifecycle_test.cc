@@ -94,7 +94,10 @@ TEST_F(LifecycleTest, AnswersEverythingThatWasTakenBeforeItStops) {
       return running.stub()->LogLikelihood(&context, request, &response);
     }));
   }
-  while (running.Metric("glowworm_requests_in_flight") < 6) std::this_thread::yield();
+  // Until all six have arrived, whether or not the first has been answered.
+  while (running.Metric("glowworm_requests_in_flight") + running.Metric("glowworm_requests_total") < 6) {
+    std::this_thread::yield();
+  }
   running.Stop();
   for (auto& call : calls) {
     const grpc::Status status = call.get();

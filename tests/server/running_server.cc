@@ -56,10 +56,10 @@ FlowSpec ConditionalFlow() {
   return flow.AddPlu(Side::kOutput, true, true).AddCoupling(coupling).Finish(BaseKind::kClass);
 }
 
-FlowSpec SlowFlow() {
+FlowSpec SlowFlow(int64_t hidden) {
   RandomFlow flow(9, ImageShape(2, 32, 32));
   CouplingOptions coupling;
-  coupling.net.hidden = 384;
+  coupling.net.hidden = hidden;
   return flow.AddCoupling(coupling).Finish(BaseKind::kStandard);
 }
 
