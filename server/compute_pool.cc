@@ -67,7 +67,6 @@ int64_t ComputePool::reserved_bytes() const {
 }
 
 void ComputePool::WorkerLoop() {
-  if (options_.worker_init) options_.worker_init();
   Outbox outbox;
   Batch batch;
   while (NextBatch(&batch, &outbox)) {

@@ -31,14 +31,12 @@ struct PoolOptions {
   int workers = 1;                       // >= 1; DefaultWorkers() of cpu_quota.h fits the machine
   int64_t max_bytes = int64_t{1} << 30;  // >= 1: inputs + outputs of all admitted requests of all batchers
   Clock* clock = RealClock();            // outlives the pool
-  std::function<void()>
-      worker_init;  // run once on each worker before its first batch (FTZ/DAZ, OpenMP threads)
 };
 
 // Thread-safe.
 class ComputePool {
  public:
-  // Starts the threads and returns once every worker has run worker_init and waits for work. InvalidArgument
+  // Starts the threads and returns once every worker waits for work. InvalidArgument
   // for bad options; ResourceExhausted if a thread cannot be started.
   static absl::StatusOr<std::unique_ptr<ComputePool>> Create(PoolOptions options);
 

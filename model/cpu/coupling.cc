@@ -2,49 +2,28 @@
 
 #include "model/cpu/coupling.h"
 
+#include <algorithm>
+#include <type_traits>
 #include <utility>
 
 #include "model/cpu/elementwise.h"
 #include "model/cpu/scale_map.h"
 
 namespace glowworm {
-namespace {
 
 template <typename T>
-absl::StatusOr<Conditioner<T>> MakeConditioner(const Net& net, const std::vector<int64_t>& identity,
-                                               const EventShape& shape, int64_t context_size,
-                                               int64_t max_tile_rows, PrimitiveSet* primitives) {
-  return Conditioner<T>::Create(
-      net, {static_cast<int64_t>(identity.size()), shape.height, shape.width, context_size}, max_tile_rows,
-      primitives);
-}
-
-}  // namespace
-
-template <typename T>
-absl::StatusOr<CouplingOp<T>> CouplingOp<T>::Create(const AffineCoupling& op, const EventShape& shape,
+template <typename Op>
+absl::StatusOr<CouplingOp<T>> CouplingOp<T>::Create(const Op& op, const EventShape& shape,
                                                     int64_t context_size, int64_t max_tile_rows,
                                                     PrimitiveSet* primitives) {
-  auto conditioner = MakeConditioner<T>(op.net, op.identity, shape, context_size, max_tile_rows, primitives);
+  const auto inputs = static_cast<int64_t>(op.identity.size());
+  auto conditioner = Conditioner<T>::Create(op.net, {inputs, shape.height, shape.width, context_size},
+                                            max_tile_rows, primitives);
   if (!conditioner.ok()) return conditioner.status();
   CouplingOp coupling(*std::move(conditioner));
   coupling.identity_ = op.identity;
   coupling.transformed_ = op.transformed;
-  coupling.affine_ = op.transform;
-  coupling.channels_ = shape.channels;
-  coupling.positions_ = shape.positions();
-  return coupling;
-}
-
-template <typename T>
-absl::StatusOr<CouplingOp<T>> CouplingOp<T>::Create(const AdditiveCoupling& op, const EventShape& shape,
-                                                    int64_t context_size, int64_t max_tile_rows,
-                                                    PrimitiveSet* primitives) {
-  auto conditioner = MakeConditioner<T>(op.net, op.identity, shape, context_size, max_tile_rows, primitives);
-  if (!conditioner.ok()) return conditioner.status();
-  CouplingOp coupling(*std::move(conditioner));
-  coupling.identity_ = op.identity;
-  coupling.transformed_ = op.transformed;
+  if constexpr (std::is_same_v<Op, AffineCoupling>) coupling.affine_ = op.transform;
   coupling.channels_ = shape.channels;
   coupling.positions_ = shape.positions();
   return coupling;
@@ -143,5 +122,13 @@ void CouplingOp<T>::Inverse(const Tile<T>& tile) const {
 
 template class CouplingOp<float>;
 template class CouplingOp<double>;
+#define GLOWWORM_CREATE(T, Op)                                                                        \
+  template absl::StatusOr<CouplingOp<T>> CouplingOp<T>::Create(const Op&, const EventShape&, int64_t, \
+                                                               int64_t, PrimitiveSet*)
+GLOWWORM_CREATE(float, AffineCoupling);
+GLOWWORM_CREATE(float, AdditiveCoupling);
+GLOWWORM_CREATE(double, AffineCoupling);
+GLOWWORM_CREATE(double, AdditiveCoupling);
+#undef GLOWWORM_CREATE
 
 }  // namespace glowworm

@@ -21,12 +21,10 @@ namespace glowworm {
 template <typename T>
 class CouplingOp {
  public:
-  static absl::StatusOr<CouplingOp> Create(const AffineCoupling& op, const EventShape& shape,
-                                           int64_t context_size, int64_t max_tile_rows,
-                                           PrimitiveSet* primitives);
-  static absl::StatusOr<CouplingOp> Create(const AdditiveCoupling& op, const EventShape& shape,
-                                           int64_t context_size, int64_t max_tile_rows,
-                                           PrimitiveSet* primitives);
+  // Op: AffineCoupling or AdditiveCoupling.
+  template <typename Op>
+  static absl::StatusOr<CouplingOp> Create(const Op& op, const EventShape& shape, int64_t context_size,
+                                           int64_t max_tile_rows, PrimitiveSet* primitives);
 
   // x <- coupling(x), in place; adds log|det| to the rows' log_density.
   void Forward(const Tile<T>& tile) const;
