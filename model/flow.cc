@@ -18,6 +18,9 @@
 namespace glowworm {
 namespace {
 
+// The longest tile of any executor.
+constexpr size_t kMaxTile = 256;
+
 // Calls run(tile) for consecutive tiles of `rows`.
 template <typename Row, typename Run>
 void ForEachTile(absl::Span<const Row> rows, size_t tile_rows, const Run& run) {
@@ -111,21 +114,30 @@ void Flow::Decode(absl::Span<const DecodeRow> rows) const {
 void Flow::Sample(absl::Span<const SampleRow> rows) const {
   ForEachTile(rows, info_.max_tile_rows, [&](absl::Span<const SampleRow> tile) {
     executor_->Sample(tile);
-    // The likelihood is that of x as it is returned, rounded to its dtype: the bits that Encode would give.
-    std::array<EncodeRow, 256> encode;
-    std::array<RowStatus, 256> status;
-    size_t n = 0;
-    for (const SampleRow& row : tile) {
-      if (row.log_likelihood == nullptr) continue;
-      encode[n].x = {row.x.data, row.x.dtype};
-      encode[n].context = row.context;
-      encode[n].class_label = row.class_label;
-      encode[n].log_likelihood = row.log_likelihood;
-      encode[n].status = &status[n];
-      ++n;
-    }
-    if (n > 0) executor_->Encode(absl::MakeConstSpan(encode.data(), n));
+    ScoreSamples(tile);
   });
+}
+
+// The likelihood is that of x as it is returned, rounded to its dtype: the bits that Encode would give.
+void Flow::ScoreSamples(absl::Span<const SampleRow> tile) const {
+  std::array<EncodeRow, kMaxTile> encode;
+  std::array<RowStatus, kMaxTile> status;
+  std::array<RowStatus*, kMaxTile> sampled;
+  size_t n = 0;
+  for (const SampleRow& row : tile) {
+    if (row.log_likelihood == nullptr) continue;
+    encode[n].x = {row.x.data, row.x.dtype};
+    encode[n].context = row.context;
+    encode[n].class_label = row.class_label;
+    encode[n].log_likelihood = row.log_likelihood;
+    encode[n].status = &status[n];
+    sampled[n++] = row.status;
+  }
+  if (n == 0) return;
+  executor_->Encode(absl::MakeConstSpan(encode.data(), n));
+  for (size_t i = 0; i < n; ++i) {  // a sample may round onto the edge of the support
+    if (*sampled[i] == RowStatus::kOk) *sampled[i] = status[i];
+  }
 }
 
 double Flow::TailProbability(double log_likelihood) const {

@@ -124,9 +124,13 @@ class Flow {
 
   const FlowInfo& info() const { return info_; }
 
-  // Log-likelihood of each row, and its latent vector where `z` is present: the same bits with and without.
+  // Log-likelihood of each row, and its latent vector where `z` is present: the same bits with and without. A
+  // latent that overflows the dtype asked for makes z NaN and the row kNonFiniteResult; its log-likelihood
+  // stands.
   void Encode(absl::Span<const EncodeRow> rows) const;
   void Decode(absl::Span<const DecodeRow> rows) const;
+  // A sample whose log-likelihood was asked for takes over its status, should it round onto the support's
+  // edge.
   void Sample(absl::Span<const SampleRow> rows) const;
 
   // P(log p(X) <= log_likelihood) by the flow's calibration. REQUIRES: info().has_calibration.
@@ -138,6 +142,7 @@ class Flow {
  private:
   Flow();
   static absl::StatusOr<std::unique_ptr<Flow>> Build(const FlowSpec& spec, const FlowOptions& options);
+  void ScoreSamples(absl::Span<const SampleRow> tile) const;
 
   FlowInfo info_;
   std::vector<double> calibration_log_likelihood_;  // (Q)

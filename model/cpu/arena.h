@@ -26,7 +26,10 @@ class Arena {
   };
 
   Mark mark() const { return {used_}; }
-  void Release(Mark mark) { used_ = mark.used; }
+  void Release(Mark mark) {
+    used_ = mark.used;
+    while (!overflow_.empty() && overflow_.back().begin >= used_) overflow_.pop_back();
+  }
 
   // n numbers, 64-byte aligned, padded to a multiple of kLane, holding whatever was there before (never
   // signalling or unmapped memory). Valid until a mark taken before is released. Grows the arena on first
@@ -38,8 +41,8 @@ class Arena {
     used_ += bytes;
     high_water_ = std::max(high_water_, used_);
     if (used_ <= capacity_) return reinterpret_cast<T*>(block_.get() + begin);
-    overflow_.push_back(Allocate(bytes));
-    return reinterpret_cast<T*>(overflow_.back().get());
+    overflow_.push_back({begin, Allocate(bytes)});
+    return reinterpret_cast<T*>(overflow_.back().block.get());
   }
 
   // Makes one block of everything that was ever in use at once. REQUIRES: nothing is taken.
@@ -65,7 +68,11 @@ class Arena {
 
   Block block_;
   size_t capacity_ = 0, used_ = 0, high_water_ = 0;
-  std::vector<Block> overflow_;
+  struct Overflow {
+    size_t begin;  // where it would lie in the block
+    Block block;
+  };
+  std::vector<Overflow> overflow_;  // what the block has no room for, until Consolidate
 };
 
 }  // namespace glowworm

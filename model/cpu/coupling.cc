@@ -3,6 +3,8 @@
 #include "model/cpu/coupling.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <type_traits>
 #include <utility>
 
@@ -51,6 +53,7 @@ typename CouplingOp<T>::Gathered CouplingOp<T>::Gather(const Tile<T>& tile) cons
     for (int64_t j = 0; j < kept; ++j) input[i * kept + j] = x[identity_[j]];
     for (int64_t j = 0; j < changed; ++j) g.b[i * changed + j] = x[transformed_[j]];
   }
+  MarkOverflow(*tile.state, input);
   const T* parameters = conditioner_.Run(tile, buffers);  // (p, positions, [shift | raw scale])
   const int64_t width = conditioner_.out_width();
   for (int64_t i = 0; i < m; ++i) {
@@ -60,6 +63,20 @@ typename CouplingOp<T>::Gathered CouplingOp<T>::Gather(const Tile<T>& tile) cons
   arena.Release(mark);
   if (affine_) MapScale(*affine_, g.n, g.scale, g.scale, g.log_scale);
   return g;
+}
+
+// A network's sums may overflow where its input's square would, and a ReLU turns the NaN that follows into a
+// zero: nobody would see it in the result.
+template <typename T>
+void CouplingOp<T>::MarkOverflow(const TileState& state, const T* input) const {
+  const T limit = std::sqrt(std::numeric_limits<T>::max());
+  const int64_t per_row = positions_ * static_cast<int64_t>(identity_.size());
+  for (int64_t r = 0; r < state.rows; ++r) {
+    const T* row = input + r * per_row;
+    bool fits = true;
+    for (int64_t i = 0; i < per_row; ++i) fits &= std::abs(row[i]) <= limit;
+    if (!fits) state.overflow[r] = 1;
+  }
 }
 
 template <typename T>

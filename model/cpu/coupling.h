@@ -40,6 +40,7 @@ class CouplingOp {
     T *b, *shift, *scale, *log_scale;
   };
   Gathered Gather(const Tile<T>& tile) const;
+  void MarkOverflow(const TileState& state, const T* input) const;  // input: (p, positions, identity)
   void Scatter(const Tile<T>& tile, const T* b) const;
 
   Conditioner<T> conditioner_;

@@ -133,6 +133,8 @@ class CpuExecutor final : public Executor {
     std::fill_n(tile.state.class_label, p, -1);
     tile.state.outside = arena.Take<unsigned char>(p);
     std::fill_n(tile.state.outside, p, static_cast<unsigned char>(0));
+    tile.state.overflow = arena.Take<unsigned char>(p);
+    std::fill_n(tile.state.overflow, p, static_cast<unsigned char>(0));
     tile.finite = arena.Take<unsigned char>(p);
     return tile;
   }
@@ -208,23 +210,28 @@ class CpuExecutor final : public Executor {
   }
 
   void Finish(const EncodeRow& row, const TileBuffers& tile, size_t r) const {
-    const double log_likelihood = LogLikelihood(tile.state, r);
-    const double* z = row.z.data == nullptr ? nullptr : tile.state.latent + r * event_.size();
+    *row.log_likelihood = LogLikelihood(tile.state, r);
+    *row.status = RowStatus::kOk;
     if (!tile.finite[r]) {
       *row.status = RowStatus::kNonFiniteInput;
     } else if (tile.state.outside[r]) {
       *row.status = RowStatus::kOutOfSupport;
-    } else if (!std::isfinite(log_likelihood) || (z != nullptr && !Fits(z, row.z))) {
+    } else if (tile.state.overflow[r] || !std::isfinite(*row.log_likelihood)) {
       *row.status = RowStatus::kNonFiniteResult;
-    } else {
-      *row.status = RowStatus::kOk;
-      *row.log_likelihood = log_likelihood;
-      if (z != nullptr) WriteRow(z, 1, event_.size(), row.z);
-      return;
     }
-    *row.log_likelihood = *row.status == RowStatus::kOutOfSupport ? -std::numeric_limits<double>::infinity()
-                                                                  : std::numeric_limits<double>::quiet_NaN();
-    if (z != nullptr) WriteNan(event_.size(), row.z);
+    if (*row.status == RowStatus::kOutOfSupport) {
+      *row.log_likelihood = -std::numeric_limits<double>::infinity();
+    } else if (*row.status != RowStatus::kOk) {
+      *row.log_likelihood = std::numeric_limits<double>::quiet_NaN();
+    }
+    if (row.z.data == nullptr) return;
+    const double* z = tile.state.latent + r * event_.size();
+    if (*row.status == RowStatus::kOk && !Fits(z, row.z)) *row.status = RowStatus::kNonFiniteResult;
+    if (*row.status == RowStatus::kOk) {
+      WriteRow(z, 1, event_.size(), row.z);
+    } else {
+      WriteNan(event_.size(), row.z);
+    }
   }
 
   // Whether every number of a row is finite and stays so in the output's type.
@@ -237,9 +244,10 @@ class CpuExecutor final : public Executor {
   void FinishInverse(const double* x, const TileBuffers& tile, size_t r, const RowOutput& output,
                      RowStatus* status) const {
     const double* row = x + r * event_.size();
-    *status = !tile.finite[r]     ? RowStatus::kNonFiniteInput
-              : Fits(row, output) ? RowStatus::kOk
-                                  : RowStatus::kNonFiniteResult;
+    const bool fits = !tile.state.overflow[r] && Fits(row, output);
+    *status = !tile.finite[r] ? RowStatus::kNonFiniteInput
+              : fits          ? RowStatus::kOk
+                              : RowStatus::kNonFiniteResult;
     if (*status == RowStatus::kOk) {
       WriteRow(row, event_.channels, event_.positions(), output);
     } else {

@@ -2,6 +2,8 @@
 
 #include "model/cpu/emit_latent.h"
 
+#include <algorithm>
+
 namespace glowworm {
 
 template <typename T>
@@ -45,13 +47,7 @@ void EmitLatentOp<T>::Forward(Tile<T>* tile) const {
       }
     }
   }
-  const T* net = nullptr;
-  if (conditioner_) {
-    const auto buffers = conditioner_->Allocate(*tile);
-    std::copy_n(tile->x, m * kept_, buffers.input());
-    net = conditioner_->Run(*tile, buffers);
-  }
-  AddDensity(*tile, z, net);
+  AddDensity(*tile, z, RunPrior(*tile));
   arena.Release(mark);
 }
 
@@ -64,13 +60,7 @@ void EmitLatentOp<T>::Inverse(Tile<T>* tile) const {
   T* z = arena.Take<T>(m * emitted_);
   std::fill_n(z, m * emitted_, T(0));
   if (state.latent_is_noise) {
-    const T* net = nullptr;
-    if (conditioner_) {
-      const auto buffers = conditioner_->Allocate(*tile);
-      std::copy_n(tile->x, m * kept_, buffers.input());
-      net = conditioner_->Run(*tile, buffers);
-    }
-    FromNoise(state, net, z);
+    FromNoise(state, RunPrior(*tile), z);
   } else {
     for (int64_t r = 0; r < state.rows; ++r) {
       const double* latent = state.latent + r * state.latent_size + op_.latent_offset;
@@ -88,6 +78,14 @@ void EmitLatentOp<T>::Inverse(Tile<T>* tile) const {
   }
   tile->Swap();
   arena.Release(mark);
+}
+
+template <typename T>
+const T* EmitLatentOp<T>::RunPrior(const Tile<T>& tile) const {
+  if (!conditioner_) return nullptr;
+  const auto buffers = conditioner_->Allocate(tile);
+  std::copy_n(tile.x, tile.state->padded * positions_ * kept_, buffers.input());
+  return conditioner_->Run(tile, buffers);
 }
 
 template class EmitLatentOp<float>;

@@ -34,6 +34,8 @@ class EmitLatentOp {
  private:
   explicit EmitLatentOp(const EmitLatent& op) : op_(op) {}
 
+  // The prior net's output on the kept channels in tile.x, in the tile's arena; null without a net.
+  const T* RunPrior(const Tile<T>& tile) const;
   // z: (p, positions, emitted). `net` is the prior net's output on the kept channels, null without one.
   void AddDensity(const Tile<T>& tile, const T* z, const T* net) const;
   void AddFixedDensity(const TileState& state, const T* z) const;

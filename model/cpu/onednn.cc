@@ -56,7 +56,10 @@ absl::Status OnlyReference(const std::string& name, const PrimitiveShape& shape)
 
 }  // namespace
 
-PrimitiveSet::PrimitiveSet() : engine_(dnnl::engine::kind::cpu, 0) {}
+PrimitiveSet::PrimitiveSet() : engine_(dnnl::engine::kind::cpu, 0) {
+  // oneDNN's own cache would keep the primitives of flows that are gone; a set shares its own.
+  dnnl::set_primitive_cache_capacity(0);
+}
 
 absl::StatusOr<int> PrimitiveSet::FindOrCreate(const PrimitiveShape& shape) {
   const Key key(shape.m, shape.in, shape.out, shape.window, shape.height, shape.width,

@@ -26,7 +26,6 @@ class Program {
 
   void Forward(Tile<T>* tile) const;  // first op to last
   void Inverse(Tile<T>* tile) const;  // last to first
-  bool empty() const { return ops_.empty(); }
 
  private:
   using Op = std::variant<AffineOp<T>, MixOp<T>, SqueezeOp<T>, LogitOp<T>, CouplingOp<T>, EmitLatentOp<T>>;

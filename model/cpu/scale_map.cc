@@ -3,6 +3,8 @@
 #include "model/cpu/scale_map.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "model/cpu/elementwise.h"
 
@@ -69,10 +71,23 @@ void MapChunk(const AffineTransform& t, int64_t n, const T* raw, T* scale, T* lo
   }
 }
 
+// Eigen's exp clamps its argument, so exp of a large number is large and not infinite. Where the scale leaves
+// the type's range it becomes 0 or Inf here, so that the row shows as not finite and not as a wrong number.
+template <typename T>
+void MarkOverflow(int64_t n, T* scale, const T* log_scale) {
+  const T most = std::log(std::numeric_limits<T>::max()), least = std::log(std::numeric_limits<T>::min());
+  const ConstLanes<T> log_s(log_scale, n);
+  Lanes<T> s(scale, n);
+  s = (log_s > most).select(std::numeric_limits<T>::infinity(), s);
+  s = (log_s < least).select(T(0), s);
+}
+
 template <typename T>
 void MapAll(const AffineTransform& t, int64_t n, const T* raw, T* scale, T* log_scale) {
   for (int64_t i = 0; i < n; i += kChunk) {
-    MapChunk(t, std::min(kChunk, n - i), raw + i, scale + i, log_scale + i);
+    const int64_t count = std::min(kChunk, n - i);
+    MapChunk(t, count, raw + i, scale + i, log_scale + i);
+    MarkOverflow(count, scale + i, log_scale + i);
   }
 }
 

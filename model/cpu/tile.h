@@ -22,6 +22,7 @@ struct TileState {
   double* latent = nullptr;             // (p, D); forward: null = not wanted
   bool latent_is_noise = false;         // inverse: `latent` holds standardised noise, not latents
   unsigned char* outside = nullptr;     // (p): set if the row is outside the support
+  unsigned char* overflow = nullptr;    // (p): set if the row's numbers grew too large for a conditioner
   int64_t latent_size = 0;              // D
   int64_t num_classes = 0;              // K
 };

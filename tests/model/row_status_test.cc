@@ -100,6 +100,62 @@ TEST_P(RowStatusTest, OverflowIsNonFiniteResult) {
   }
 }
 
+// A coupling of two channels whose net is dense, ReLU, dense, with these weights.
+FlowSpec ReluFlow(double in_weight, double raw_scale) {
+  FlowSpec spec;
+  spec.name = "relu";
+  spec.event = RowShape(2);
+  Coupling coupling;
+  coupling.identity = {0};
+  coupling.transformed = {1};
+  coupling.net.ops.push_back({Dense{2, 1, {in_weight, -in_weight}, {}}});
+  coupling.net.ops.push_back({Activation{}});
+  coupling.net.ops.push_back({Dense{2, 2, {0, 0, 0, 0}, {0.5, raw_scale}}});
+  coupling.transform = AffineTransform{};
+  spec.layers.push_back({"coupling", coupling});
+  spec.base = StandardNormal{};
+  return spec;
+}
+
+TEST_P(RowStatusTest, AScaleThatLeavesTheRangeIsNonFiniteResult) {
+  const bool wide = GetParam() == Precision::kFloat64;
+  const double beyond = wide ? 800 : 100;  // exp of it overflows, and of minus it vanishes
+  const auto growing = Make(ReluFlow(1, beyond));
+  EXPECT_EQ(EncodeRows(*growing, OneRow({0.1, 0.2})).status[0], RowStatus::kNonFiniteResult);
+  const auto shrinking = Make(ReluFlow(1, -beyond));
+  EXPECT_EQ(DecodeRows(*shrinking, OneRow({0.1, 0.2})).status[0], RowStatus::kNonFiniteResult);
+  const auto largest = Make(ReluFlow(1, wide ? 300 : 80));
+  EXPECT_EQ(EncodeRows(*largest, OneRow({0.1, 1e-20})).status[0], RowStatus::kOk);
+}
+
+// Inf and NaN inside a network may come out of a ReLU as zero, and the answer would be wrong and look right.
+TEST_P(RowStatusTest, AnOverflowInsideANetworkIsNotHiddenByItsActivation) {
+  const bool wide = GetParam() == Precision::kFloat64;
+  const auto flow = Make(ReluFlow(wide ? 1e160 : 1e20, 0));
+  const FlowAnswer answer = EncodeRows(*flow, OneRow({wide ? 1e155 : 1e20, 0.2}));
+  EXPECT_EQ(answer.status[0], RowStatus::kNonFiniteResult);
+  EXPECT_TRUE(std::isnan(answer.log_likelihood[0]));
+  EXPECT_EQ(DecodeRows(*flow, OneRow({wide ? 1e155 : 1e20, 0.2})).status[0], RowStatus::kNonFiniteResult);
+}
+
+TEST_P(RowStatusTest, ALatentThatOverflowsItsTypeLeavesTheLogLikelihood) {
+  if (GetParam() == Precision::kFloat32) GTEST_SKIP() << "float32 latents fit float32";
+  FlowSpec spec;
+  spec.name = "stretch";
+  spec.event = RowShape(1);
+  spec.layers.push_back({"affine", Affine{false, {1e10}, {0}}});
+  spec.base = StandardNormal{};
+  const auto flow = Make(spec);
+  AnswerOptions options;
+  options.out = DataType::kFloat32;
+  const FlowAnswer narrow = EncodeRows(*flow, OneRow({1e30}), options);
+  EXPECT_EQ(narrow.status[0], RowStatus::kNonFiniteResult);
+  ExpectAllNan(narrow.numbers);
+  options.want_numbers = false;
+  EXPECT_TRUE(SameBits(narrow.log_likelihood, EncodeRows(*flow, OneRow({1e30}), options).log_likelihood));
+  EXPECT_TRUE(std::isfinite(narrow.log_likelihood[0]));
+}
+
 TEST_P(RowStatusTest, LargeNumbersAreFiniteOrSaySo) {
   const auto flow = Make(RowFlow(0, 0));
   for (double size = 1; size < 1e300; size *= 1e3) {
