@@ -55,7 +55,7 @@ class CsvReader {
   absl::Status Feed();  // one piece of input; blocks
 
   const std::unique_ptr<ByteReader> bytes_;
-  CsvHeader header_;  // kNo once the first row is past
+  const CsvHeader header_;
   csv_parser parser_;
   bool ended_ = false;
   absl::Status status_;
