@@ -1,10 +1,11 @@
 // The client library: cuts inputs into chunks (chunk.h), sends them through a pipeline of calls (pipeline.h)
-// and joins the answers. The model's shape and limits are asked for once and kept until the server refuses a
-// request by them.
+// and joins the answers. A ready model's shape and limits are asked for once and kept until a call that used
+// them fails.
 
 #include "client/client.h"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <mutex>
@@ -114,7 +115,8 @@ class Client::Calls {
     v1::GetModelRequest request;
     SetModel(model, request.mutable_model());
     absl::StatusOr<v1::Model> found = One<v1::GetModelRequest, v1::Model>(std::move(request), limit);
-    if (found.ok()) {
+    // A model that is loading has neither shape nor limits yet.
+    if (found.ok() && found->state() == v1::MODEL_STATE_READY) {
       std::lock_guard<std::mutex> lock(mutex_);
       auto known = std::make_shared<const v1::Model>(*found);
       models_[{model.name, model.version}] = known;
@@ -127,7 +129,6 @@ class Client::Calls {
   template <typename Request, typename Reply, typename Answer>
   absl::Status Rows(Method method, ModelRef model, const RowStream& rows, int64_t total,
                     const std::function<absl::Status(Answer)>& sink, const Limit& limit) {
-    const ModelRef asked = model;
     absl::StatusOr<std::shared_ptr<const v1::Model>> known = KnownModel(model, limit);
     if (!known.ok()) return known.status();
     const int64_t max_rows = RowsPerChunk(**known, method, rows.dtype, options_);
@@ -166,12 +167,11 @@ class Client::Calls {
       sent += count;
       return Pulled::kExchange;
     };
-    return Ended(asked, RunPipeline(source, Options(limit)));
+    return Ended(**known, RunPipeline(source, Options(limit)));
   }
 
   absl::Status Sample(ModelRef model, const SampleRequest& wanted,
                       const std::function<absl::Status(Samples)>& sink, const Limit& limit) {
-    const ModelRef asked = model;
     absl::StatusOr<std::shared_ptr<const v1::Model>> known = KnownModel(model, limit);
     if (!known.ok()) return known.status();
     const int64_t max_rows = RowsPerChunk(**known, Method::kSample, wanted.dtype, options_);
@@ -214,7 +214,7 @@ class Client::Calls {
       sent += count;
       return Pulled::kExchange;
     };
-    return Ended(asked, RunPipeline(source, Options(limit)));
+    return Ended(**known, RunPipeline(source, Options(limit)));
   }
 
  private:
@@ -244,11 +244,15 @@ class Client::Calls {
     return std::make_shared<const v1::Model>(*std::move(found));
   }
 
-  // A refused request may mean that the server came back with other limits: ask again at the next call.
-  absl::Status Ended(const ModelRef& asked, absl::Status status) {
-    if (absl::IsInvalidArgument(status) && FromServer(status)) {
-      std::lock_guard<std::mutex> lock(mutex_);
-      models_.erase({asked.name, asked.version});
+  // A failure may mean that the server came back with other limits, whatever its code: what a server refuses
+  // as too large depends on which limit is met first. Asks again at the next call, by whatever name.
+  absl::Status Ended(const v1::Model& used, absl::Status status) {
+    if (!FromServer(status)) return status;
+    std::lock_guard<std::mutex> lock(mutex_);
+    for (auto it = models_.begin(); it != models_.end();) {
+      const v1::ModelRef& ref = it->second->ref();
+      const bool same = ref.name() == used.ref().name() && ref.version() == used.ref().version();
+      it = same ? models_.erase(it) : std::next(it);
     }
     return status;
   }
