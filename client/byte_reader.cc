@@ -40,16 +40,23 @@ absl::StatusOr<bool> ByteReader::Fill() {
   } while (got < 0 && errno == EINTR);
   ahead_.resize(before + (got > 0 ? static_cast<size_t>(got) : 0));
   if (got < 0) return absl::InvalidArgumentError(absl::StrCat("cannot read ", name_, ": ", strerror(errno)));
+  ended_ = got == 0;
   return got > 0;
 }
 
-absl::StatusOr<std::string> ByteReader::Peek(size_t count) {
-  while (ahead_.size() < count) {
+absl::StatusOr<size_t> ByteReader::Gather(size_t count, bool may_wait) {
+  while (ahead_.size() < count && (may_wait || CanRead())) {
     absl::StatusOr<bool> more = Fill();
     if (!more.ok()) return more.status();
     if (!*more) break;
   }
-  return ahead_.substr(0, count);
+  return std::min(count, ahead_.size());
+}
+
+absl::StatusOr<std::string> ByteReader::Peek(size_t count) {
+  absl::StatusOr<size_t> there = Gather(count, /*may_wait=*/true);
+  if (!there.ok()) return there.status();
+  return ahead_.substr(0, *there);
 }
 
 absl::StatusOr<std::string> ByteReader::Read(size_t count) {
@@ -66,8 +73,9 @@ absl::StatusOr<std::string> ByteReader::ReadSome() {
   return std::exchange(ahead_, std::string());
 }
 
-bool ByteReader::Ready() const {
-  if (!ahead_.empty()) return true;
+bool ByteReader::Ready() const { return !ahead_.empty() || CanRead(); }
+
+bool ByteReader::CanRead() const {
   pollfd wait = {fd_, POLLIN, 0};
   return poll(&wait, 1, 0) != 0;  // an error shows at the read
 }

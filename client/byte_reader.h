@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -27,23 +28,30 @@ class ByteReader {
   absl::StatusOr<std::string> Peek(size_t count);
   // Exactly `count` bytes, or fewer at the end. Memory grows with what comes, not with `count`. Blocks.
   absl::StatusOr<std::string> Read(size_t count);
+  // Reads ahead until `count` bytes are there, the input ends or, without may_wait, would block. Returns how
+  // many of them are there; ended() tells why they may be fewer.
+  absl::StatusOr<size_t> Gather(size_t count, bool may_wait);
   // What is there: at least one byte unless at the end. Blocks only if nothing is there.
   absl::StatusOr<std::string> ReadSome();
 
   // Whether ReadSome() would not block.
   bool Ready() const;
+  // Whether the input's end has been met. Bytes read ahead may be left.
+  bool ended() const { return ended_; }
   // Bytes before the end; absent for pipes and terminals.
   absl::optional<int64_t> BytesLeft() const;
   const std::string& name() const { return name_; }
 
  private:
   ByteReader(std::string name, int fd, bool owned) : name_(std::move(name)), fd_(fd), owned_(owned) {}
+  bool CanRead() const;         // whether Fill() would not block
   absl::StatusOr<bool> Fill();  // appends to ahead_; false at the end
 
   const std::string name_;  // for messages
   const int fd_;
   const bool owned_;
   std::string ahead_;  // read, not yet taken
+  bool ended_ = false;
 };
 
 }  // namespace client

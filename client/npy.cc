@@ -184,30 +184,36 @@ absl::StatusOr<std::unique_ptr<NpyReader>> NpyReader::Create(std::unique_ptr<Byt
   return std::unique_ptr<NpyReader>(new NpyReader(std::move(bytes), *std::move(header)));
 }
 
-absl::StatusOr<Array> NpyReader::Next(int64_t max_rows) {
+absl::StatusOr<Array> NpyReader::Next(int64_t max_rows, bool may_wait, bool* later) {
+  *later = false;
   Array rows;
   rows.dtype = header_.dtype;
   rows.shape = header_.shape;
   const int64_t row_bytes = rows.RowBytes();
   int64_t count = std::min(max_rows, header_.shape[0] - row_);
   if (row_bytes > 0) count = std::min(count, std::max<int64_t>(1, kMaxRowBytes / row_bytes));
-  rows.shape[0] = count;
-  absl::StatusOr<std::string> data = bytes_->Read(static_cast<size_t>(count * row_bytes));
-  if (!data.ok()) return data.status();
-  if (static_cast<int64_t>(data->size()) < count * row_bytes) {
-    return absl::InvalidArgumentError(absl::StrCat(bytes_->name(), ": the array ends in row ",
-                                                   row_ + static_cast<int64_t>(data->size()) / row_bytes,
+  // One row is worth waiting for; the others of the block are given if they are there. After the last row the
+  // input has to end.
+  const size_t needed = count > 0 ? static_cast<size_t>(row_bytes) : 1;
+  absl::StatusOr<size_t> there = bytes_->Gather(needed, may_wait);
+  if (there.ok() && *there == needed && count > 0) {
+    there = bytes_->Gather(static_cast<size_t>(count * row_bytes), /*may_wait=*/false);
+  }
+  if (!there.ok()) return there.status();
+  if (count == 0 && *there > 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(bytes_->name(), ": it goes on after the ", row_, " rows that its header promised"));
+  }
+  count = count > 0 ? static_cast<int64_t>(*there) / row_bytes : 0;
+  if (count == 0 && row_ < header_.shape[0] && bytes_->ended()) {
+    return absl::InvalidArgumentError(absl::StrCat(bytes_->name(), ": the array ends in row ", row_,
                                                    "; its header promised ", header_.shape[0], " rows"));
   }
+  *later = count == 0 && !bytes_->ended();
+  absl::StatusOr<std::string> data = bytes_->Read(static_cast<size_t>(count * row_bytes));
+  if (!data.ok()) return data.status();
   row_ += count;
-  if (count == 0) {
-    absl::StatusOr<std::string> more = bytes_->Peek(1);
-    if (!more.ok()) return more.status();
-    if (!more->empty()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(bytes_->name(), ": it goes on after the ", row_, " rows that its header promised"));
-    }
-  }
+  rows.shape[0] = count;
   rows.data = *std::move(data);
   return rows;
 }

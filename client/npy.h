@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -44,8 +45,10 @@ class NpyReader {
   static absl::StatusOr<std::unique_ptr<NpyReader>> Create(std::unique_ptr<ByteReader> bytes);
 
   const NpyHeader& header() const { return header_; }
-  // The next rows, at most max_rows; none at the end. Blocks. REQUIRES: max_rows > 0
-  absl::StatusOr<Array> Next(int64_t max_rows);
+  // The next rows, those that are there and at most max_rows. With may_wait, blocks until there is one and
+  // returns none only at the end; without, none may also mean that none has come yet, and *later is set.
+  // REQUIRES: max_rows > 0
+  absl::StatusOr<Array> Next(int64_t max_rows, bool may_wait, bool* later);
 
  private:
   NpyReader(std::unique_ptr<ByteReader> bytes, NpyHeader header)

@@ -33,8 +33,8 @@ absl::StatusOr<std::unique_ptr<RowReader>> RowReader::Open(const std::string& na
 }
 
 absl::StatusOr<Array> RowReader::Next(int64_t max_rows, bool may_wait, bool* later) {
-  *later = false;
-  absl::StatusOr<Array> rows = npy_ ? npy_->Next(max_rows) : csv_->Next(max_rows, may_wait, later);
+  absl::StatusOr<Array> rows =
+      npy_ ? npy_->Next(max_rows, may_wait, later) : csv_->Next(max_rows, may_wait, later);
   if (rows.ok() && rows->shape.size() == 1) rows->shape.push_back(1);
   return rows;
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <thread>
+#include <utility>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -34,7 +35,9 @@ std::string WithHeader(const std::string& text) {
 absl::StatusOr<Array> Drain(NpyReader* reader, int64_t block) {
   Array all;
   for (;;) {
-    absl::StatusOr<Array> rows = reader->Next(block);
+    bool later = false;
+    absl::StatusOr<Array> rows = reader->Next(block, /*may_wait=*/true, &later);
+    EXPECT_FALSE(later);
     if (!rows.ok()) return rows.status();
     if (rows->rows() == 0) return all.empty() ? *rows : all;
     absl::Status status = all.Append(*rows);
@@ -134,6 +137,66 @@ TEST(Npy, ReadsFromAPipeLargerThanItsBuffer) {
   const auto rows = ReadPipe(FormatNpyHeader({array.dtype, array.shape}) + array.data, 777);
   ASSERT_TRUE(rows.ok()) << rows.status();
   EXPECT_EQ(rows->data, array.data);
+}
+
+// A pipe that the test itself fills, so that it knows what is there.
+class NpyPipe : public testing::Test {
+ protected:
+  NpyPipe() { EXPECT_EQ(pipe(ends_), 0); }
+  ~NpyPipe() override {
+    if (ends_[1] >= 0) Close();
+    close(ends_[0]);
+  }
+
+  void Put(const std::string& bytes) {
+    ASSERT_EQ(write(ends_[1], bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+  }
+  void Close() { close(std::exchange(ends_[1], -1)); }
+  void Open() {
+    Put(GoldenHeader());
+    reader_ = *NpyReader::Create(*ByteReader::Open("-", ends_[0]));
+  }
+  absl::StatusOr<Array> Next(bool may_wait) { return reader_->Next(100, may_wait, &later_); }
+
+  const std::string data_ = GoldenFile().substr(GoldenHeader().size());  // two rows of 24 bytes
+  int ends_[2];
+  std::unique_ptr<NpyReader> reader_;
+  bool later_ = false;
+};
+
+TEST_F(NpyPipe, WithoutWaitingNothingReadyIsLater) {
+  Open();
+  EXPECT_EQ(Next(false)->rows(), 0);
+  EXPECT_TRUE(later_);
+  Put(data_.substr(0, 23));  // all but the row's last byte
+  EXPECT_EQ(Next(false)->rows(), 0);
+  EXPECT_TRUE(later_);
+  Put(data_.substr(23));
+  EXPECT_THAT(Next(false)->ToDoubles(), ElementsAre(0, 1.5, -2, 3, 4, 5));
+  EXPECT_FALSE(later_);
+  EXPECT_EQ(Next(false)->rows(), 0);  // whether the input ends here is not known yet
+  EXPECT_TRUE(later_);
+  Close();
+  EXPECT_EQ(Next(false)->rows(), 0);
+  EXPECT_FALSE(later_);
+}
+
+TEST_F(NpyPipe, WholeRowsDoNotWaitForAFullBlock) {
+  Open();
+  Put(data_.substr(0, 30));
+  EXPECT_THAT(Next(true)->ToDoubles(), ElementsAre(0, 1.5, -2));
+  Put(data_.substr(30));
+  EXPECT_THAT(Next(true)->ToDoubles(), ElementsAre(3, 4, 5));
+}
+
+TEST_F(NpyPipe, WholeRowsBeforeACutAreGivenFirst) {
+  Open();
+  Put(data_.substr(0, 30));
+  Close();
+  EXPECT_EQ(Next(true)->rows(), 1);
+  for (bool may_wait : {false, true}) {
+    EXPECT_THAT(std::string(Next(may_wait).status().message()), HasSubstr("the array ends in row 1"));
+  }
 }
 
 TEST(Npy, ARefusalSaysWhatIsWrong) {

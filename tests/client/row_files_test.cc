@@ -61,6 +61,23 @@ TEST(RowReader, AOneDimensionalArrayIsRowsOfOneValue) {
   EXPECT_THAT(ReadAllRows(file.path(), -1, 10)->shape, ElementsAre(3, 1));
 }
 
+TEST(RowReader, ANpyPipeDoesNotBlockACallerThatMayNotWait) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  const std::string bytes = NpyOf(TwoRows());
+  const size_t half = bytes.size() - TwoRows().data.size() / 2;
+  ASSERT_EQ(write(ends[1], bytes.data(), half), static_cast<ssize_t>(half));
+  auto reader = RowReader::Open("-", ends[0]);
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  bool later = true;
+  EXPECT_EQ((*reader)->Next(2, /*may_wait=*/false, &later)->rows(), 1);
+  EXPECT_FALSE(later);
+  EXPECT_EQ((*reader)->Next(2, /*may_wait=*/false, &later)->rows(), 0);
+  EXPECT_TRUE(later);
+  close(ends[0]);
+  close(ends[1]);
+}
+
 TEST(RowReader, RefusesMissingFilesAndTooManyRows) {
   EXPECT_EQ(ReadAllRows("/no/such/file.npy", -1, 1).status().code(), absl::StatusCode::kInvalidArgument);
   const TempFile csv(".csv", "1\n2\n3\n");
@@ -89,8 +106,9 @@ TEST(RowWriter, APipeOfUnknownLengthGetsAWholeNpyToo) {
   close(ends[1]);
   auto reader = NpyReader::Create(*ByteReader::Open("-", ends[0]));
   ASSERT_TRUE(reader.ok()) << reader.status();
-  EXPECT_EQ((*reader)->Next(10)->rows(), 4);
-  EXPECT_EQ((*reader)->Next(10)->rows(), 0);
+  bool later = false;
+  EXPECT_EQ((*reader)->Next(10, /*may_wait=*/true, &later)->rows(), 4);
+  EXPECT_EQ((*reader)->Next(10, /*may_wait=*/true, &later)->rows(), 0);
   close(ends[0]);
 }
 
