@@ -28,7 +28,7 @@ class GoldenTest : public testing::TestWithParam<std::tuple<const char*, Precisi
  protected:
   void SetUp() override {
     const std::string folder = FixtureFolder(std::get<0>(GetParam()));
-    if (folder.empty()) GTEST_SKIP() << "no fixture " << std::get<0>(GetParam()) << " here";
+    ASSERT_FALSE(folder.empty()) << std::get<0>(GetParam()) << " is missing in tests/golden";
     golden_ = ReadGolden(folder);
     FlowOptions options;
     options.precision = std::get<1>(GetParam());
