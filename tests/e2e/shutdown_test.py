@@ -1,5 +1,6 @@
 """Stopping: SIGTERM under load, with open streams, twice, and while models load."""
 import collections
+import shutil
 import signal
 import threading
 import unittest
@@ -16,9 +17,9 @@ class ShutdownTest(unittest.TestCase):
         self.addCleanup(lambda: server.process.poll() is None and server.process.kill())
         return server
 
-    def slow_repository(self):
+    def slow_repository(self, hidden=256):
         root = e2e.repository()
-        e2e.write_slow_flow(root / "slow" / "1" / "flow.safetensors", hidden=256)
+        e2e.write_slow_flow(root / "slow" / "1" / "flow.safetensors", hidden)
         return root
 
     def arrived(self, server, count):
@@ -44,29 +45,52 @@ class ShutdownTest(unittest.TestCase):
         self.assertEqual(codes, {"OK": 12})
         self.assertEqual(server.exit_code(), 0)
 
-    def test_under_load_later_calls_end_in_order_too(self):
-        server = self.serve("--lame_duck_ms=200")
-        x = np.tile(np.zeros((1, 16), "f4"), (2048, 1))
-        request = pb.LogLikelihoodRequest(x=e2e.tensor(x))
-        stub, stop, codes = server.stub(), threading.Event(), collections.Counter()
+    def accept(self, server, stub, request, count):
+        """Sends `count` calls of the slow model and returns them once the batcher holds all of them."""
+        def held():
+            return server.metric("glowworm_pending_bytes", 'model="slow"')
+
+        alone = stub.LogLikelihood.future(request, timeout=120)
+        while not (one := held()) and not alone.done():
+            pass
+        self.assertEqual(alone.code().name, "OK")
+        self.assertGreater(one, 0, "the call is slow enough to be seen")
+        while held():
+            pass
+        calls = [stub.LogLikelihood.future(request, timeout=120) for _ in range(count)]
+        while (now := held()) < count * one and not calls[0].done():
+            pass
+        self.assertEqual(now, count * one, "the calls are slow enough to be seen together")
+        return calls
+
+    def test_under_load_accepted_calls_are_answered_and_later_ones_end_in_order(self):
+        root = self.slow_repository(hidden=128)
+        shutil.copytree(e2e.golden_folder("tiny-plu") / "1", root / "tiny-plu" / "1")
+        server = self.serve("--threads=1", "--lame_duck_ms=200", root=root)
+        request = pb.LogLikelihoodRequest(model=pb.ModelRef(name="tiny-plu"), x=e2e.tensor(np.zeros((2048, 3), "f4")))
+        slow = pb.LogLikelihoodRequest(model=pb.ModelRef(name="slow"), x=e2e.tensor(np.zeros((64, 2, 32, 32), "f4")))
+        stub, codes = server.stub(), collections.Counter()
         lock, enough = threading.Lock(), threading.Event()
 
         def client():
-            while not stop.is_set():
+            code = "OK"
+            while code == "OK":
                 code, _ = e2e.outcome(lambda: stub.LogLikelihood(request, timeout=30))
                 with lock:
                     codes[code] += 1
                 if codes["OK"] >= 40:
                     enough.set()
-                if code != "OK":
-                    return
 
         clients = [threading.Thread(target=client) for _ in range(16)]
         for thread in clients:
             thread.start()
         self.assertTrue(enough.wait(60))
-        self.assertEqual(server.stop(), 0)
-        stop.set()
+        accepted = self.accept(server, server.stub(), slow, 4)
+        with lock:
+            self.assertEqual(set(codes), {"OK"})
+            server.process.send_signal(signal.SIGTERM)
+        self.assertEqual([call.code().name for call in accepted], ["OK"] * 4)
+        self.assertEqual(server.exit_code(), 0)
         for thread in clients:
             thread.join()
         self.assertLessEqual(set(codes), {"OK", "UNAVAILABLE", "CANCELLED"})
