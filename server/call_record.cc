@@ -9,7 +9,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
 #include "server/batcher.h"
+#include "server/clock.h"
 #include "server/convert.h"
 #include "server/log.h"
 
@@ -39,10 +41,11 @@ absl::Duration DeadlineSlack(absl::Duration timeout) {
   return std::max(absl::Milliseconds(20), timeout / 50);
 }
 
+// On RealClock. gRPC's is by the wall clock, whose steps must not end a call, nor keep it.
 absl::Time Deadline(const grpc::CallbackServerContext& grpc) {
   const auto deadline = grpc.deadline();
-  return deadline == std::chrono::system_clock::time_point::max() ? absl::InfiniteFuture()
-                                                                  : absl::FromChrono(deadline);
+  if (deadline == std::chrono::system_clock::time_point::max()) return absl::InfiniteFuture();
+  return FromWallClock(absl::FromChrono(deadline), absl::Now(), RealClock());
 }
 
 }  // namespace
@@ -51,7 +54,7 @@ CallRecord::CallRecord(Method method, grpc::CallbackServerContext* grpc, Service
     : method_(method),
       grpc_(grpc),
       service_(service),
-      start_(absl::Now()),
+      start_(RealClock()->Now()),
       deadline_(Deadline(*grpc)),
       source_(WithoutPort(grpc->peer())),
       request_id_(RequestId(*grpc)) {
@@ -63,10 +66,10 @@ bool CallRecord::DeadlinePassed(absl::Time now) const {
   return now >= deadline_ - DeadlineSlack(deadline_ - start_);
 }
 
-bool CallRecord::CallerGone() const { return grpc_->IsCancelled() || DeadlinePassed(absl::Now()); }
+bool CallRecord::CallerGone() const { return grpc_->IsCancelled() || DeadlinePassed(RealClock()->Now()); }
 
 grpc::Status CallRecord::End(absl::Status status) {
-  const absl::Time now = absl::Now();
+  const absl::Time now = RealClock()->Now();
   if (absl::IsCancelled(status) && DeadlinePassed(now)) {
     status = absl::DeadlineExceededError("the call's deadline passed before its answer was ready");
   }

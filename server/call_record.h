@@ -1,6 +1,6 @@
 // CallRecord: what happens around every RPC, whichever it is: the request id echoed, the deadline read, the
 // call counted, timed and logged once, its status converted. No handler can forget any of it. Tested by
-// tests/server/service_test.cc and tests/e2e/service_test.py.
+// tests/server/service_test.cc, the log line by tests/e2e/startup_test.py.
 
 #ifndef GLOWWORM_SERVER_CALL_RECORD_H_
 #define GLOWWORM_SERVER_CALL_RECORD_H_
@@ -41,7 +41,7 @@ class CallRecord {
   CallRecord(const CallRecord&) = delete;
   CallRecord& operator=(const CallRecord&) = delete;
 
-  // InfiniteFuture if the client set none.
+  // On RealClock; InfiniteFuture if the client set none.
   absl::Time deadline() const { return deadline_; }
   // The peer's address without its port, for fairness.
   const std::string& source() const { return source_; }

@@ -40,4 +40,8 @@ Clock* RealClock() {
   return clock;
 }
 
+absl::Time FromWallClock(absl::Time deadline, absl::Time wall_now, Clock* clock) {
+  return clock->Now() + (deadline - wall_now);  // infinite durations stay infinite
+}
+
 }  // namespace glowworm

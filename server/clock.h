@@ -1,5 +1,5 @@
 // Clock: where the server's time comes from, so that tests set it. Two implementations: the real one here,
-// FakeClock in tests/testing/fake_clock.h.
+// FakeClock in tests/testing/fake_clock.h. Tested by tests/server/clock_test.cc and batcher_realtime_test.cc.
 
 #ifndef GLOWWORM_SERVER_CLOCK_H_
 #define GLOWWORM_SERVER_CLOCK_H_
@@ -21,9 +21,12 @@ class Clock {
 };
 
 // The process's monotonic clock, anchored to wall time at start: later steps of the wall clock do not move
-// it. Bring a wall-clock deadline here by the time that is left: RealClock()->Now() + (deadline -
-// absl::Now()). Never deleted.
+// it. Never deleted.
 Clock* RealClock();
+
+// When `clock` will show the moment that the wall clock, which shows `wall_now`, calls `deadline`: the time
+// that is left counts, however far the two clocks have drifted apart. InfiniteFuture stays what it is.
+absl::Time FromWallClock(absl::Time deadline, absl::Time wall_now, Clock* clock);
 
 }  // namespace glowworm
 

@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "server/clock.h"
 #include "server/cpu_quota.h"
 #include "server/log.h"
 #include "server/served_model.h"
@@ -118,7 +119,7 @@ absl::Status Server::StartGrpc() {
 
 absl::StatusOr<std::shared_ptr<const ServedModel>> Server::Load(const std::string& name, int64_t version,
                                                                 const std::string& path) {
-  const absl::Time start = absl::Now();
+  const absl::Time start = RealClock()->Now();
   std::shared_ptr<ModelMetrics> metrics = metrics_->ForModel(name, absl::StrCat(version));
   model_metrics_.push_back(metrics);
   FlowOptions flow_options;
@@ -135,7 +136,7 @@ absl::StatusOr<std::shared_ptr<const ServedModel>> Server::Load(const std::strin
     if (!flow.ok()) return flow.status();
     const double condition_number = (*flow)->info().max_condition_number;
     auto model = ServedModel::Create(name, version, *std::move(flow), metrics, batching, pool_.get());
-    if (model.ok()) metrics->Loaded(absl::Now() - start, condition_number);
+    if (model.ok()) metrics->Loaded(RealClock()->Now() - start, condition_number);
     return model;
   } catch (const std::exception&) {  // out of memory: the file is refused, the server goes on
     return absl::ResourceExhaustedError("there is not enough memory to load this flow");
@@ -200,7 +201,7 @@ void Server::Stop() {
     if (entry.served != nullptr) models.push_back(entry.served);
   }
   for (const auto& model : models) model->Drain();
-  const absl::Time deadline = absl::Now() + options_.drain_timeout;
+  const absl::Time deadline = pool_->clock()->Now() + options_.drain_timeout;
   bool idle = true;
   for (const auto& model : models) idle = model->WaitUntilIdle(deadline) && idle;
   if (!idle) {
