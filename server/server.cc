@@ -192,7 +192,7 @@ absl::Status Server::Announce() {
 void Server::Stop() {
   LogInfo(absl::StrCat("stopping lame_duck_seconds=", absl::ToDoubleSeconds(options_.lame_duck)));
   repository_->StopLoading();
-  grpc_->GetHealthCheckService()->SetServingStatus(false);
+  grpc_->GetHealthCheckService()->Shutdown();  // for good: a model that finishes loading changes nothing
   absl::SleepFor(options_.lame_duck);
 
   context_.streams.Drain();

@@ -80,6 +80,19 @@ TEST_F(LifecycleTest, ServesWhatLoadsUnlessToldOtherwise) {
   EXPECT_THAT(std::string((*strict)->WaitUntilLoaded().message()), HasSubstr("1 of the models"));
 }
 
+TEST_F(LifecycleTest, IsNeverHealthyAgainOnceItStops) {
+  ServerOptions options = LoopbackOptions(repository_);
+  options.lame_duck = absl::Seconds(2);
+  RunningServer running(options);
+  EXPECT_TRUE(running.Serving());
+  auto stopped = std::async(std::launch::async, [&] { running.Stop(); });
+  while (running.Serving()) std::this_thread::yield();
+  EXPECT_TRUE(running.server()->Announce().ok());  // a load that ends only now
+  EXPECT_FALSE(running.Serving());
+  EXPECT_TRUE(Call(running.stub(), 1).ok());  // so it was the lame duck that answered
+  stopped.get();
+}
+
 TEST_F(LifecycleTest, AnswersEverythingThatWasTakenBeforeItStops) {
   repository_.Put("slow", 1, SlowFlow());
   RunningServer running(LoopbackOptions(repository_));

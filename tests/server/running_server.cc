@@ -2,6 +2,7 @@
 
 #include "tests/server/running_server.h"
 
+#include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
@@ -92,11 +93,31 @@ void RunningServer::Stop() {
   stopped_ = true;
 }
 
-std::unique_ptr<v1::DensityService::Stub> RunningServer::NewStub() const {
+std::shared_ptr<grpc::Channel> RunningServer::NewChannel() const {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  return v1::DensityService::NewStub(
-      grpc::CreateCustomChannel(server_->address(), grpc::InsecureChannelCredentials(), arguments));
+  return grpc::CreateCustomChannel(server_->address(), grpc::InsecureChannelCredentials(), arguments);
+}
+
+// No generated code for grpc.health.v1 is installed, and none is needed: a request for the whole server is an
+// empty message, SERVING is field 1 with the value 1.
+bool RunningServer::Serving() const {
+  grpc::GenericStub stub(NewChannel());
+  grpc::ClientContext context;
+  grpc::CompletionQueue queue;
+  grpc::Slice empty("");
+  const auto call =
+      stub.PrepareUnaryCall(&context, "/grpc.health.v1.Health/Check", grpc::ByteBuffer(&empty, 1), &queue);
+  call->StartCall();
+  grpc::ByteBuffer reply;
+  grpc::Status status;
+  call->Finish(&reply, &status, nullptr);
+  void* tag;
+  bool ok;
+  queue.Next(&tag, &ok);
+  grpc::Slice bytes;
+  return status.ok() && reply.DumpToSingleSlice(&bytes).ok() &&
+         std::string(reinterpret_cast<const char*>(bytes.begin()), bytes.size()) == "\x08\x01";
 }
 
 double RunningServer::Metric(const std::string& name, const std::vector<std::string>& labels) const {

@@ -54,13 +54,19 @@ class RunningServer {
   Server* server() { return server_.get(); }
   v1::DensityService::Stub* stub() { return stub_.get(); }
   // A stub over a connection of its own.
-  std::unique_ptr<v1::DensityService::Stub> NewStub() const;
+  std::unique_ptr<v1::DensityService::Stub> NewStub() const {
+    return v1::DensityService::NewStub(NewChannel());
+  }
   void Stop();
+  // Whether the server's health service says SERVING of the server as a whole.
+  bool Serving() const;
 
   // The sum of the series of this name whose labels all occur.
   double Metric(const std::string& name, const std::vector<std::string>& labels = {}) const;
 
  private:
+  std::shared_ptr<grpc::Channel> NewChannel() const;
+
   std::unique_ptr<Server> server_;
   std::unique_ptr<v1::DensityService::Stub> stub_;
   bool stopped_ = false;
