@@ -105,7 +105,6 @@ void BatchQueue::LeaveRows(Request* request, int64_t gone) {
   released = std::min(released, rows);
   request->source->rows -= gone;
   if (request->sealed == request->rows || request->ended) {
-    request->source = nullptr;
     round.Remove(request);
     by_age.Remove(request);
     urgent.Remove(request);
@@ -166,9 +165,10 @@ void BatchQueue::RetireIfDone(Request* request, Outbox* outbox) {
   if (request->running_parts > 0) return;
   if (request->task != nullptr) outbox->tasks.push_back(std::move(request->task));
   if (request->reserved) return;
+  pool->reserved_bytes -= request->bytes;
   if (!request->parked) {
     reserved_bytes -= request->bytes;
-    pool->reserved_bytes -= request->bytes;
+    if (request->bytes > 0) request->source->bytes -= request->bytes;  // without bytes it may be forgotten
   }
   outbox->retired.emplace_back(request);
 }

@@ -1,5 +1,5 @@
 // BatchQueue: one batcher's waiting rows, and PoolState: what the queues of one pool share. Inside of
-// batcher.h; no other code includes this.
+// batcher.h; no other code includes this. Tested by tests/server/batcher_*_test.cc.
 //
 // Nothing here locks or calls back. Every function REQUIRES the pool's mutex; what must happen without it
 // (answers, memory to free, threads to wake) goes into an Outbox, which ComputePool::Send empties after the
@@ -35,7 +35,7 @@ struct Request {
   absl::Time deadline;
   absl::Time admitted;
   absl::Time first_sealed = absl::InfiniteFuture();
-  FairShare::Source* source = nullptr;  // while rows are unsealed
+  FairShare::Source* source = nullptr;  // from admission on
 
   int64_t sealed = 0;    // rows
   int64_t computed = 0;  // rows
@@ -101,7 +101,7 @@ struct Outbox {
 // What the queues of one pool share.
 struct PoolState {
   int64_t max_bytes = 0;
-  int64_t reserved_bytes = 0;
+  int64_t reserved_bytes = 0;  // of admitted and of parked requests
   int workers = 0;
   int idle_workers = 0;    // waiting for work
   int waking_workers = 0;  // of those, the ones already notified
@@ -127,8 +127,10 @@ class BatchQueue {
 
   // Refuses what can not be answered, now or ever.
   absl::Status CheckHopeless(const Task& task, absl::Time now) const;
-  // Refuses what there is no room for now.
+  // Refuses what there is no room for in the queue now; what is refused may be parked.
   absl::Status CheckRoom(int64_t more_rows, int64_t more_bytes) const;
+  // Refuses what there is no memory for in the process now, parked or not.
+  absl::Status CheckMemory(int64_t more_bytes) const;
   // Refuses a source above its share. Marks it active.
   absl::Status CheckShare(const Task& task, absl::Time now);
   // Refuses a deadline nearer than the expected wait.

@@ -25,6 +25,12 @@ absl::Status Draining() {
                  "no new requests are taken: the server or this model version is stopping");
 }
 
+absl::Status Full(absl::string_view reason, absl::string_view whose, int64_t used, int64_t limit,
+                  absl::string_view unit) {
+  return Refusal(absl::StatusCode::kResourceExhausted, reason,
+                 absl::StrCat(whose, " is full: ", used, " of ", limit, " ", unit, " are taken"));
+}
+
 }  // namespace
 
 absl::string_view BatchReasonName(BatchReason reason) {
@@ -62,36 +68,36 @@ absl::Status BatchQueue::CheckHopeless(const Task& task, absl::Time now) const {
   return absl::OkStatus();
 }
 
-// Rows bound how long the last one waits; bytes bound memory, here for one batcher and in the pool for the
-// process.
+// Rows bound how long the last one waits; bytes bound memory, here for one batcher and below for the process.
 absl::Status BatchQueue::CheckRoom(int64_t more_rows, int64_t more_bytes) const {
-  const auto full = [](absl::string_view reason, absl::string_view whose, int64_t used, int64_t limit,
-                       absl::string_view unit) {
-    return Refusal(absl::StatusCode::kResourceExhausted, reason,
-                   absl::StrCat(whose, " is full: ", used, " of ", limit, " ", unit, " are taken"));
-  };
   if (more_rows > options.max_queue_rows - rows) {
-    return full("queue_rows", "the queue", rows, options.max_queue_rows, "rows");
+    return Full("queue_rows", "the queue", rows, options.max_queue_rows, "rows");
   }
   if (more_bytes > options.max_queue_bytes - reserved_bytes) {
-    return full("queue_bytes", "the queue", reserved_bytes, options.max_queue_bytes, "bytes");
-  }
-  if (more_bytes > pool->max_bytes - pool->reserved_bytes) {
-    return full("process_bytes", "the server", pool->reserved_bytes, pool->max_bytes, "bytes");
+    return Full("queue_bytes", "the queue", reserved_bytes, options.max_queue_bytes, "bytes");
   }
   return absl::OkStatus();
+}
+
+absl::Status BatchQueue::CheckMemory(int64_t more_bytes) const {
+  if (more_bytes <= pool->max_bytes - pool->reserved_bytes) return absl::OkStatus();
+  return Full("process_bytes", "the server", pool->reserved_bytes, pool->max_bytes, "bytes");
 }
 
 // Below half full anyone may take what there is: a single client needs the room, and the other half is left
 // for the first request of the next one.
 absl::Status BatchQueue::CheckShare(const Task& task, absl::Time now) {
   const FairShare::Source* source = sources.Ask(task.source, now);
-  if (rows < options.max_queue_rows / 2) return absl::OkStatus();
-  const int64_t share = sources.Share(options.max_queue_rows);
-  if (source->rows + task.rows <= share) return absl::OkStatus();
-  return Refusal(absl::StatusCode::kResourceExhausted, "fair_share",
-                 absl::StrCat("the queue is busy and a client's share is ", share, " rows: this one has ",
-                              source->rows, " waiting and asks for ", task.rows, " more"));
+  const auto check = [this](int64_t used, int64_t limit, int64_t held, int64_t more, absl::string_view unit) {
+    const int64_t share = sources.Share(limit);
+    if (used < limit / 2 || held + more <= share) return absl::OkStatus();
+    return Refusal(absl::StatusCode::kResourceExhausted, "fair_share",
+                   absl::StrCat("the queue is busy and a client's share is ", share, " ", unit,
+                                ": this one holds ", held, " and asks for ", more, " more"));
+  };
+  absl::Status status = check(rows, options.max_queue_rows, source->rows, task.rows, "rows");
+  if (!status.ok()) return status;
+  return check(reserved_bytes, options.max_queue_bytes, source->bytes, task.bytes, "bytes");
 }
 
 // An empty queue never refuses, so that an estimate that is too slow is measured again.
@@ -123,6 +129,7 @@ TaskId BatchQueue::Accept(std::shared_ptr<BatchQueue> self, std::unique_ptr<Task
   request->deadline = task->deadline;
   request->admitted = now;
   request->task = std::move(task);
+  pool->reserved_bytes += request->bytes;
   requests.emplace(request->id, request);
   pool->deadlines.Push(request);
   if (park) {
@@ -139,6 +146,7 @@ void BatchQueue::Enter(Request* request, absl::Time now) {
   request->admitted = now;
   request->source = sources.Ask(request->task->source, now);
   request->source->rows += request->rows;
+  request->source->bytes += request->bytes;
   request->turn = ++pool->next_turn;
   request->turn_left = turn_rows;
   round.PushBack(request);
@@ -146,7 +154,6 @@ void BatchQueue::Enter(Request* request, absl::Time now) {
   if (options.max_queue_delay > absl::ZeroDuration()) urgent.Push(request);  // nothing else asks for urgency
   rows += request->rows;
   reserved_bytes += request->bytes;
-  pool->reserved_bytes += request->bytes;
   counters.rows_admitted += request->rows;
   UpdateActive();
 }
@@ -201,12 +208,13 @@ absl::Status Batcher::Admit(std::unique_ptr<Task>* task, bool may_park, TaskId* 
     const absl::Time now = pool->clock()->Now();
     absl::Status status = queue_->CheckHopeless(**task, now);
     if (!status.ok()) return status;
-    status = queue_->CheckRoom((*task)->rows, (*task)->bytes);
+    const absl::Status room = queue_->CheckRoom((*task)->rows, (*task)->bytes);
+    status = queue_->CheckMemory((*task)->bytes);
     bool park = false;
     if (may_park) {
-      park = !status.ok() || !queue_->parked.empty();  // nobody overtakes those who wait already
-      status = absl::OkStatus();
+      park = !room.ok() || !queue_->parked.empty();  // nobody overtakes those who wait already
     } else {
+      if (!room.ok()) status = room;
       // Asked even when there is no room: whoever is refused for another's flood becomes active by asking.
       const absl::Status share = queue_->CheckShare(**task, now);
       if (status.ok()) status = share;

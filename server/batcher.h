@@ -131,19 +131,21 @@ class Batcher {
   // Admits a task; takes *task over and sets *id (before `done` can run; id may be null) exactly if it
   // returns OK. Otherwise *task is untouched and `done` will not run:
   // - INVALID_ARGUMENT: it could never fit: more rows or bytes than a whole budget, or rows < 1 or bytes < 0;
-  // - RESOURCE_EXHAUSTED: the queue's rows or bytes, or the process's bytes, are taken; or the queue is at
-  //   least half full and the task's source would hold more than its share, max_queue_rows / active sources.
-  //   A source is active while it has rows queued and for 10 s after it last asked;
+  // - RESOURCE_EXHAUSTED: the queue's rows or bytes, or the process's bytes, are taken; or half of the
+  // queue's
+  //   rows (or bytes) are, and the task's source would hold more of them than its share, max_queue_rows (or
+  //   max_queue_bytes) / active sources. A source is active while it has rows queued or bytes reserved, and
+  //   for 10 s after it last asked;
   // - DEADLINE_EXCEEDED: the deadline has passed, or is nearer than the expected wait; an empty queue, or one
   //   whose batches have not been timed yet, refuses nothing on expectation;
   // - UNAVAILABLE: the batcher drains.
   absl::Status Schedule(std::unique_ptr<Task>* task, TaskId* id);
 
-  // The same for streams: where Schedule would return RESOURCE_EXHAUSTED, the task is parked and enters, in
-  // the order of parking, as room appears; there is no fair share here. Until then it holds no bytes and no
-  // rows of the budgets, so the caller bounds how many it parks. Deadline and Cancel work on a parked task as
-  // on a queued one; Drain ends it with UNAVAILABLE. Room that appears goes to parked tasks before Schedule
-  // sees it.
+  // The same for streams: where Schedule would return RESOURCE_EXHAUSTED for want of room in the queue, the
+  // task is parked and enters, in the order of parking, as room appears; there is no fair share here. Until
+  // then it holds nothing of the queue's budgets, but its bytes count for the process's, and where those are
+  // taken it is refused. Deadline and Cancel work on a parked task as on a queued one; Drain ends it with
+  // UNAVAILABLE. Room that appears goes to parked tasks before Schedule sees it.
   absl::Status ScheduleWhenRoom(std::unique_ptr<Task>* task, TaskId* id);
 
   // Ends the task with CANCELLED, on this thread, before returning true; its unsealed rows are never
@@ -164,7 +166,7 @@ class Batcher {
 
   // Rows admitted and not sealed yet.
   int64_t pending_rows() const;
-  // Bytes reserved now.
+  // Bytes reserved in the queue now; of parked tasks none.
   int64_t reserved_bytes() const;
   // How long the rows queued now will take, by the batches timed so far; zero if none was. For retry advice.
   absl::Duration ExpectedWait() const;

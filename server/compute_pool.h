@@ -29,7 +29,7 @@ struct Request;
 
 struct PoolOptions {
   int workers = 1;                       // >= 1; DefaultWorkers() of cpu_quota.h fits the machine
-  int64_t max_bytes = int64_t{1} << 30;  // >= 1: inputs + outputs of all admitted requests of all batchers
+  int64_t max_bytes = int64_t{1} << 30;  // >= 1: inputs + outputs of all requests of all batchers
   Clock* clock = RealClock();            // outlives the pool
 };
 
@@ -49,7 +49,7 @@ class ComputePool {
 
   int workers() const { return options_.workers; }
   Clock* clock() const { return options_.clock; }
-  // Bytes reserved now, by all batchers.
+  // Bytes reserved now, by all batchers; also of parked tasks.
   int64_t reserved_bytes() const;
 
  private:

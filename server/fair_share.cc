@@ -12,13 +12,13 @@ FairShare::Source* FairShare::Ask(const std::string& name, absl::Time now) {
   } else {
     by_last_asked_.MoveToBack(source);
   }
-  // Forget the stale, oldest first. One that holds rows stops the search: its rows leave soon, and the next
+  // Forget the stale, oldest first. One that holds something stops the search: it goes soon, and the next
   // Ask goes on. At the bound on memory it is stepped over instead.
   for (Source* oldest = by_last_asked_.front(); oldest != source; oldest = by_last_asked_.front()) {
     const bool crowded = by_last_asked_.size() > kMaxIdleSources;
-    if (!crowded && (oldest->rows > 0 || now - oldest->last_asked < kMemory)) break;
+    if (!crowded && (!oldest->idle() || now - oldest->last_asked < kMemory)) break;
     by_last_asked_.Remove(oldest);
-    if (oldest->rows > 0) {
+    if (!oldest->idle()) {
       by_last_asked_.PushBack(oldest);
       break;
     }

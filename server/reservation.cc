@@ -15,8 +15,6 @@ Reservation& Reservation::operator=(Reservation&& other) noexcept {
   return *this;
 }
 
-int64_t Reservation::bytes() const { return request_ == nullptr ? 0 : request_->bytes; }
-
 void Reservation::Release() {
   Request* request = std::exchange(request_, nullptr);
   if (request != nullptr) request->queue->compute_pool->Release(request);

@@ -4,15 +4,14 @@
 #ifndef GLOWWORM_SERVER_RESERVATION_H_
 #define GLOWWORM_SERVER_RESERVATION_H_
 
-#include <cstdint>
-
 namespace glowworm {
 
 struct Request;
 
-// The bytes were taken from the batcher's budget and the process's at admission. They return once this object
-// is destroyed *and* no running batch holds the request's payload any more, so the service keeps it until the
-// reply has been sent. Movable; an empty one holds nothing. Not thread-safe; any one thread may destroy it.
+// The bytes were taken from the batcher's budget and the process's at admission (or parking). They return
+// once this object is destroyed *and* no running batch holds the request's payload any more, so the service
+// keeps it until the reply has been sent. Movable; an empty one holds nothing. Not thread-safe; any one
+// thread may destroy it.
 //
 // Destroying one takes the pool's lock and may let parked tasks in; it runs no callback.
 // REQUIRES: the ComputePool is alive. (The Batcher need not be.)
@@ -24,8 +23,6 @@ class Reservation {
   Reservation& operator=(Reservation&& other) noexcept;
   ~Reservation() { Release(); }
 
-  // What is held; 0 when empty.
-  int64_t bytes() const;
   // Gives the bytes back now; empty afterwards.
   void Release();
 

@@ -236,6 +236,32 @@ TEST_F(BatcherAdmission, OnceTheQueueIsHalfFullASourceAboveItsShareIsRefused) {
   EXPECT_TRUE(Ask(17)->admission.ok());
 }
 
+TEST_F(BatcherAdmission, BytesAreSharedLikeRows) {
+  BatcherOptions options;
+  options.max_queue_bytes = 90;
+  Start(1, options);
+  const auto busy = Occupy();
+  const auto ask = [this](const char* source, int64_t bytes) {
+    RequestOptions from = From(source);
+    from.bytes = bytes;
+    return Ask(1, from);
+  };
+  const auto flood = ask("flood", 45);
+  EXPECT_TRUE(flood->admission.ok());
+  EXPECT_TRUE(ask("light", 1)->admission.ok());
+  // Three sources are active, with the one that occupies the worker: a share is 30 bytes.
+  EXPECT_TRUE(RefusedFor(*ask("flood", 1), "fair_share"));
+  EXPECT_TRUE(ask("light", 29)->admission.ok());
+  EXPECT_TRUE(RefusedFor(*ask("light", 1), "fair_share"));
+  // What was computed still counts, until its reply is sent.
+  puppet.ReleaseAll();
+  EXPECT_TRUE(flood->Await().ok());
+  Settle();
+  EXPECT_TRUE(RefusedFor(*ask("flood", 1), "fair_share"));
+  flood->Send();
+  EXPECT_TRUE(ask("flood", 1)->admission.ok());
+}
+
 TEST_F(BatcherAdmission, ASourceRefusedForAnothersFloodGetsInNext) {
   Start(1, QueueOf(100, 4));
   const auto busy = Occupy();
@@ -272,16 +298,45 @@ TEST_F(BatcherAdmission, NoParkedTaskIsOvertakenByALaterOne) {
   EXPECT_EQ(batcher->pending_rows(), 3);
 }
 
-TEST_F(BatcherAdmission, BytesThatAnotherBatcherGivesBackLetAParkedTaskIn) {
-  Start(1, {}, /*max_bytes=*/10);
+TEST_F(BatcherAdmission, BytesThatAreGivenBackLetAParkedTaskIn) {
+  BatcherOptions options;
+  options.max_queue_bytes = 10;
+  Start(1, options);
   puppet.ReleaseAll();
-  const auto other = Another();
-  const auto holds = glowworm::Ask(other.get(), 1, Bytes(10));
+  const auto holds = Ask(1, Bytes(10));
   EXPECT_TRUE(holds->Await().ok());
   const auto parked = Ask(1, WhenRoom(10));
   EXPECT_FALSE(parked->answered());
   holds->Send();
   EXPECT_TRUE(parked->Await().ok());
+}
+
+TEST_F(BatcherAdmission, ParkedTasksStayWithinTheProcessBudget) {
+  Start(1, QueueOf(4), /*max_bytes=*/100);
+  const auto other = Another();
+  const auto busy = Occupy();
+  const auto queued = Ask(4, Bytes(30)), parked = Ask(1, WhenRoom(60));
+  EXPECT_TRUE(parked->admission.ok());
+  EXPECT_EQ(pool->reserved_bytes(), 90);
+  EXPECT_TRUE(RefusedFor(*Ask(1, WhenRoom(11)), "process_bytes"));
+  EXPECT_TRUE(RefusedFor(*glowworm::Ask(other.get(), 1, Bytes(11)), "process_bytes"));
+  EXPECT_TRUE(Ask(1, WhenRoom(10))->admission.ok());
+  EXPECT_TRUE(batcher->Cancel(parked->id));
+  EXPECT_EQ(pool->reserved_bytes(), 40);
+}
+
+TEST_F(BatcherAdmission, AParkedTaskIsCountedOnceWhenItEnters) {
+  Start(1, QueueOf(4), /*max_bytes=*/100);
+  const auto busy = Occupy();
+  const auto queued = Ask(4), parked = Ask(1, WhenRoom(60));
+  EXPECT_EQ(batcher->reserved_bytes(), 0);
+  puppet.ReleaseAll();
+  EXPECT_TRUE(parked->Await().ok());
+  Settle();
+  EXPECT_EQ(batcher->reserved_bytes(), 60);
+  EXPECT_EQ(pool->reserved_bytes(), 60);
+  parked->Send();
+  EXPECT_EQ(pool->reserved_bytes(), 0);
 }
 
 TEST_F(BatcherAdmission, AParkedTaskExpiresAndHoldsNothing) {
@@ -295,6 +350,7 @@ TEST_F(BatcherAdmission, AParkedTaskExpiresAndHoldsNothing) {
   clock.Advance(absl::Seconds(1));
   EXPECT_TRUE(absl::IsDeadlineExceeded(parked->Await()));
   EXPECT_FALSE(batcher->Cancel(parked->id));
+  EXPECT_EQ(pool->reserved_bytes(), 0);
 }
 
 TEST_F(BatcherAdmission, DrainEndsParkedTasks) {
