@@ -35,8 +35,10 @@ namespace client {
 
 struct ModelRef {
   ModelRef() = default;  // the model served, if there is only one
+  // Implicit, so that a call names its model as "digits" or {"digits", 2}.
+  // NOLINTNEXTLINE(google-explicit-constructor)
   ModelRef(std::string model, int64_t model_version = 0) : name(std::move(model)), version(model_version) {}
-  ModelRef(const char* model) : name(model) {}
+  ModelRef(const char* model) : name(model) {}  // NOLINT(google-explicit-constructor)
 
   // "NAME" or "NAME@VERSION".
   static absl::StatusOr<ModelRef> Parse(absl::string_view text);
