@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <new>
 #include <vector>
 
 namespace glowworm {
@@ -46,13 +47,18 @@ class Arena {
   }
 
   // Makes one block of everything that was ever in use at once. REQUIRES: nothing is taken.
-  void Consolidate() {
-    if (high_water_ > capacity_) {
-      block_ = Allocate(high_water_);
-      capacity_ = high_water_;
-    }
+  void Consolidate() { Reserve(high_water_); }
+
+  // Makes room for `bytes` in all. REQUIRES: nothing is taken.
+  void Reserve(size_t bytes) {
     overflow_.clear();
+    if (bytes <= capacity_) return;
+    block_.reset();
+    capacity_ = 0;
+    block_ = Allocate((bytes + 63) / 64 * 64);
+    capacity_ = bytes;
   }
+  size_t capacity() const { return capacity_; }
 
  private:
   struct Free {
@@ -61,7 +67,7 @@ class Arena {
   using Block = std::unique_ptr<unsigned char[], Free>;
   static Block Allocate(size_t bytes) {
     auto* p = static_cast<unsigned char*>(std::aligned_alloc(64, bytes));
-    if (p == nullptr) std::abort();  // as operator new would, without exceptions
+    if (p == nullptr) throw std::bad_alloc();  // as operator new does; whoever loads a flow catches it
     std::fill_n(p, bytes, static_cast<unsigned char>(0));
     return Block(p);
   }

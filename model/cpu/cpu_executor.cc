@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "model/cpu/float_mode.h"
 #include "model/cpu/program.h"
 #include "model/cpu/row_io.h"
@@ -20,6 +22,8 @@ namespace {
 
 // The widest activation of a tile stays below this, so that a tile's way through the plan stays in cache.
 constexpr int64_t kMaxActivationBytes = 2 << 20;
+// A flow whose widest buffer for one row exceeds this is refused.
+constexpr int64_t kMaxRowBytes = 256 << 20;
 
 // A tile's buffers, all from the workspace's arena.
 struct TileBuffers {
@@ -115,7 +119,7 @@ class CpuExecutor final : public Executor {
     TileBuffers tile{};
     tile.state.rows = rows;
     tile.state.padded = RoundUpOnLadder(rows);
-    tile.state.scratch = {&arena, &workspace->primitives};
+    tile.state.scratch = {&arena, &workspace->primitives, workspace->measuring};
     tile.state.latent_size = event_.size();
     tile.state.num_classes = num_classes_;
     const int64_t p = tile.state.padded;
@@ -262,26 +266,30 @@ class CpuExecutor final : public Executor {
     return static_cast<int>(std::min<int64_t>(k - cumulative_class_weight_.begin(), num_classes_ - 1));
   }
 
-  // Carries one full tile both ways through every workspace, so that no request is the first to grow an
-  // arena.
+  // Makes the workspaces: carries one full tile both ways through the first, without its products, to see how
+  // much an arena must hold, so that no request is the first to grow one.
   void WarmUp(int workers) {
     const std::vector<double> zeros(event_.size() + context_size_, 0.0);
-    std::vector<double> out(max_tile_rows_ * event_.size()), log_likelihood(max_tile_rows_);
+    std::vector<double> out(event_.size()), log_likelihood(max_tile_rows_);
     std::vector<RowStatus> status(max_tile_rows_);
     std::vector<EncodeRow> encode(max_tile_rows_);
     std::vector<SampleRow> sample(max_tile_rows_);
     for (int64_t r = 0; r < max_tile_rows_; ++r) {
       encode[r].x.data = zeros.data();
       encode[r].context.data = sample[r].context.data = zeros.data();
-      encode[r].z.data = sample[r].x.data = out.data() + r * event_.size();
+      encode[r].z.data = sample[r].x.data = out.data();
       encode[r].log_likelihood = &log_likelihood[r];
       encode[r].status = sample[r].status = &status[r];
     }
+    pool_.Take()->measuring = true;  // goes back at once, to be the next one taken
+    Encode(encode);
+    Sample(sample);
     std::vector<WorkspacePool::Lease> held;
-    for (int w = 0; w < workers; ++w) {
-      Encode(encode);
-      Sample(sample);
-      held.push_back(pool_.Take());  // the next round makes another
+    held.push_back(pool_.Take());
+    held[0]->measuring = false;
+    for (int w = 1; w < workers; ++w) {
+      held.push_back(pool_.Take());
+      held.back()->arena.Reserve(held[0]->arena.capacity());
     }
   }
 
@@ -296,12 +304,18 @@ class CpuExecutor final : public Executor {
   mutable WorkspacePool pool_;
 };
 
-int64_t MaxTileRows(const Plan& plan, int64_t bytes_per_number) {
-  int64_t widest = 1;
+// Numbers of the widest activation of one row, and of the widest buffer of any kind (an unfolded
+// convolution's).
+struct RowWidth {
+  int64_t activation = 1, buffer = 1;
+};
+RowWidth WidthOf(const Plan& plan) {
+  RowWidth width;
   for (const PlanOp& op : plan.ops) {
-    int64_t channels = op.in.channels;
-    const auto consider = [&](const Net& net, size_t in) {
-      channels = std::max(channels, WidestActivation(net, static_cast<int64_t>(in), plan.context_size));
+    NetWidth net{op.in.channels, op.in.channels};
+    const auto consider = [&](const Net& conditioner, size_t in) {
+      const NetWidth w = WidthOf(conditioner, static_cast<int64_t>(in), plan.context_size);
+      net = {std::max(net.activation, w.activation), std::max(net.buffer, w.buffer)};
     };
     if (const auto* affine = std::get_if<AffineCoupling>(&op.op))
       consider(affine->net, affine->identity.size());
@@ -309,19 +323,27 @@ int64_t MaxTileRows(const Plan& plan, int64_t bytes_per_number) {
       consider(additive->net, additive->identity.size());
     }
     if (const auto* emit = std::get_if<EmitLatent>(&op.op)) consider(emit->density.net, emit->keep.size());
-    widest = std::max(widest, channels * op.in.positions());
+    width.activation = std::max(width.activation, net.activation * op.in.positions());
+    width.buffer = std::max(width.buffer, net.buffer * op.in.positions());
   }
-  int64_t rows = 1;
-  for (int64_t step : kRowLadder) {
-    if (step * widest * bytes_per_number <= kMaxActivationBytes) rows = std::max(rows, step);
-  }
-  return rows;
+  return width;
 }
 
 template <typename T>
 absl::StatusOr<std::unique_ptr<const Executor>> Make(const Plan& plan, int workers) {
   const FloatMode mode;  // also one thread for the primitives made here
-  auto executor = std::make_unique<CpuExecutor<T>>(plan, MaxTileRows(plan, sizeof(T)));
+  const RowWidth width = WidthOf(plan);
+  const int64_t number = sizeof(T);
+  if (width.buffer > kMaxRowBytes / number) {
+    return absl::InvalidArgumentError(absl::StrCat("one row needs a buffer of ", width.buffer,
+                                                   " numbers, at most ", kMaxRowBytes / number,
+                                                   " are allowed"));
+  }
+  int64_t tile_rows = 1;
+  for (int64_t step : kRowLadder) {
+    if (step * width.activation * number <= kMaxActivationBytes) tile_rows = step;
+  }
+  auto executor = std::make_unique<CpuExecutor<T>>(plan, tile_rows);
   absl::Status status = executor->Prepare(plan, workers);
   if (!status.ok()) return status;
   return std::unique_ptr<const Executor>(std::move(executor));

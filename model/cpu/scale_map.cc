@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include "model/cpu/elementwise.h"
 
@@ -13,6 +14,9 @@ namespace {
 
 constexpr int64_t kChunk = 512;
 constexpr double kAtanFactor = 0.636;
+// Below this, log softplus(r) = r - exp(r) / 2 + ... rounds to r.
+template <typename T>
+constexpr T kSoftplusIsExp = std::is_same_v<T, float> ? T(-17) : T(-38);
 
 // softplus(x) = log(1 + exp(x)), for any size of x.
 template <typename T, typename Array>
@@ -49,12 +53,18 @@ void MapChunk(const AffineTransform& t, int64_t n, const T* raw, T* scale, T* lo
       return;
     case ScaleMap::kSoftplus:
       a = Softplus<T>(r) + epsilon;
+      log_s = r;  // s may be written over r
       if (clamp > 0) {
         s = a.min(clamp);
       } else {
         s = a;
       }
-      log_s = s.log();
+      // Far below zero softplus(r) is exp(r) to the last bit, and its logarithm must not see exp underflow.
+      if (epsilon > 0) {
+        log_s = s.log();
+      } else {
+        log_s = (log_s < kSoftplusIsExp<T>).select(log_s, s.log());
+      }
       return;
     case ScaleMap::kTanhExp:
       log_s = clamp * r.tanh();

@@ -18,6 +18,7 @@ namespace glowworm {
 struct Workspace {
   explicit Workspace(const PrimitiveSet* primitive_set) : primitives(primitive_set) {}
   Arena arena;
+  bool measuring = false;  // see ProductScratch
   PrimitiveRunner primitives;
 };
 

@@ -203,6 +203,24 @@ TEST(Flow, DenormalInputsCostWhatOthersDo) {
   EXPECT_LT(seconds(1e-40f), 3 * seconds(0.1f));
 }
 
+TEST(Flow, AFlowWhoseRowWouldNotFitMemoryIsRefused) {
+  FlowSpec spec;
+  spec.name = "wide";
+  spec.event = EventShape{2, 512, 512, true};
+  Coupling coupling;
+  coupling.identity = {0};
+  coupling.transformed = {1};
+  const int64_t hidden = 32768;  // 34 GB at every position of one image
+  coupling.net.ops.push_back({Conv{hidden, 1, 1, std::vector<double>(hidden, 0.1), {}, Pad::kZero}});
+  coupling.net.ops.push_back({Conv{2, hidden, 1, std::vector<double>(2 * hidden, 0.1), {}, Pad::kZero}});
+  coupling.transform = AffineTransform{};
+  spec.layers.push_back({"coupling", coupling});
+  spec.base = StandardNormal{};
+  const auto flow = Flow::Create(spec, {});
+  ASSERT_EQ(flow.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(flow.status().message()), HasSubstr("one row needs a buffer of"));
+}
+
 TEST(Flow, TheCallersFloatModeIsPutBack) {
   const auto flow = LoadGolden("tiny-plu", Precision::kFloat32);
   EncodeAll(*flow, {{0.5, -2, 1}});
