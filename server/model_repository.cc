@@ -35,6 +35,16 @@ std::string PathOf(const std::string& root, const std::string& name, int64_t ver
   return (fs::path(root) / name / absl::StrCat(version) / kFlowFile).string();
 }
 
+// What lies in a folder, up to an error in reading it. (A range-for over the iterator would throw.)
+std::vector<fs::path> Children(const fs::path& folder, std::error_code* error) {
+  std::vector<fs::path> out;
+  fs::directory_iterator end;
+  for (fs::directory_iterator it(folder, *error); !*error && it != end; it.increment(*error)) {
+    out.push_back(it->path());
+  }
+  return out;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ModelRepository>> ModelRepository::Open(const std::string& root, Loader loader,
@@ -45,8 +55,13 @@ absl::StatusOr<std::unique_ptr<ModelRepository>> ModelRepository::Open(const std
   return out;
 }
 
-void ModelRepository::StartLoading() {
-  thread_ = std::thread([this] { LoadAll(); });
+absl::Status ModelRepository::StartLoading() {
+  try {
+    thread_ = std::thread([this] { LoadAll(); });
+  } catch (const std::system_error&) {
+    return absl::ResourceExhaustedError("the thread that loads the models could not be started");
+  }
+  return absl::OkStatus();
 }
 
 ModelRepository::ModelRepository(std::string root, Loader loader, Listener listener)
@@ -59,29 +74,27 @@ ModelRepository::~ModelRepository() {
 
 absl::Status ModelRepository::Scan() {
   std::error_code error;
-  fs::directory_iterator models(root_, error);
-  if (error)
-    return absl::NotFoundError(absl::StrCat("the model repository cannot be read: ", error.message()));
   MutexLock lock(&mutex_);
-  for (const fs::directory_entry& model : models) {
-    const std::string name = model.path().filename().string();
-    if (!model.is_directory(error)) continue;
+  for (const fs::path& model : Children(root_, &error)) {
+    const std::string name = model.filename().string();
+    std::error_code ignored;
+    if (!fs::is_directory(model, ignored)) continue;
     if (!IsModelName(name)) {
       LogWarning(
           absl::StrCat("ignored folder=", Sanitized(name, kMaxNameBytes), " reason=\"not a model name\""));
       continue;
     }
-    fs::directory_iterator versions(model.path(), error);
-    if (error) continue;
-    for (const fs::directory_entry& folder : versions) {
-      const int64_t version = ParseVersion(folder.path().filename().string());
-      if (version == 0 || !fs::exists(folder.path() / kFlowFile, error)) continue;
+    for (const fs::path& folder : Children(model, &ignored)) {
+      const int64_t version = ParseVersion(folder.filename().string());
+      if (version == 0 || !fs::exists(folder / kFlowFile, ignored)) continue;
       ModelEntry& entry = models_[name][version];
       entry.name = name;
       entry.version = version;
       to_load_.emplace_back(name, version);
     }
   }
+  if (error)
+    return absl::NotFoundError(absl::StrCat("the model repository cannot be read: ", error.message()));
   std::sort(to_load_.begin(), to_load_.end());
   return absl::OkStatus();
 }
@@ -91,7 +104,7 @@ void ModelRepository::LoadAll() {
   for (const auto& [name, version] : to_load_) {
     {
       MutexLock lock(&mutex_);
-      if (stopping_) break;
+      if (stopping_) return;
     }
     const std::string path = PathOf(root_, name, version);
     absl::StatusOr<std::shared_ptr<const ServedModel>> served = loader_(name, version, path);
@@ -103,9 +116,8 @@ void ModelRepository::LoadAll() {
       if (served.ok()) {
         entry.served = *std::move(served);
       } else {
-        entry.error =
-            absl::Status(served.status().code(),
-                         absl::StrReplaceAll(served.status().message(), {{path, kFlowFile}, {root_, "."}}));
+        entry.error = absl::Status(served.status().code(),
+                                   absl::StrReplaceAll(served.status().message(), {{path, kFlowFile}}));
       }
       now = entry;
     }
@@ -177,14 +189,10 @@ std::vector<ModelEntry> ModelRepository::List() const {
   return out;
 }
 
-bool ModelRepository::Loaded() const {
-  MutexLock lock(&mutex_);
-  return loaded_;
-}
-
-void ModelRepository::WaitUntilLoaded() const {
+bool ModelRepository::WaitUntilLoaded() const {
   std::unique_lock<Mutex> lock(mutex_);
   while (!loaded_ && !stopping_) loaded_cv_.wait(lock);
+  return loaded_;
 }
 
 void ModelRepository::StopLoading() {

@@ -47,8 +47,8 @@ class ModelRepository {
   // Lists the folder. NotFound if it is no folder that can be read; the text names no path.
   static absl::StatusOr<std::unique_ptr<ModelRepository>> Open(const std::string& root, Loader loader,
                                                                Listener listener);
-  // Begins to load. REQUIRES: called once.
-  void StartLoading();
+  // Begins to load. ResourceExhausted if no thread can be started. REQUIRES: called once.
+  absl::Status StartLoading();
   // Waits for the load that is under way, begins no other.
   ~ModelRepository();
   ModelRepository(const ModelRepository&) = delete;
@@ -63,9 +63,8 @@ class ModelRepository {
   // Every model version, by name and version.
   std::vector<ModelEntry> List() const;
 
-  // Whether every model is ready or has failed, and waiting for it.
-  bool Loaded() const;
-  void WaitUntilLoaded() const;
+  // Waits until every model is ready or has failed; false if StopLoading comes first.
+  bool WaitUntilLoaded() const;
   // After this no further load begins, and waiters return.
   void StopLoading();
 

@@ -46,7 +46,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   if (status.ok() && !options.metrics.empty()) status = server->metrics_->Listen(options.metrics);
   if (status.ok()) status = server->StartGrpc();
   if (!status.ok()) return status;
-  server->repository_->StartLoading();
+  status = server->repository_->StartLoading();
+  if (!status.ok()) return status;
   return server;
 }
 
@@ -156,7 +157,7 @@ void Server::ModelChanged(const ModelEntry& entry) {
 }
 
 absl::Status Server::WaitUntilLoaded() {
-  repository_->WaitUntilLoaded();
+  if (!repository_->WaitUntilLoaded()) return absl::CancelledError("the server stops before it has loaded");
   int ready = 0, failed = 0;
   for (const ModelEntry& entry : repository_->List()) {
     ready += entry.state == ModelState::kReady ? 1 : 0;

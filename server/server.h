@@ -34,7 +34,8 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   // Waits until every model is ready or has failed, or StopLoading. FailedPrecondition if none is ready, or
-  // if one is not and options.exit_on_load_error is set.
+  // if one is not and options.exit_on_load_error is set; Cancelled after
+  // StopLoading.
   absl::Status WaitUntilLoaded();
   // Loads no further model.
   void StopLoading() { repository_->StopLoading(); }

@@ -57,14 +57,14 @@ class ModelRepositoryTest : public ::testing::Test {
       }
       return Serve(name, version);
     });
-    repository_->WaitUntilLoaded();
+    EXPECT_TRUE(repository_->WaitUntilLoaded());
   }
   void Start(ModelRepository::Loader loader) {
     auto opened = ModelRepository::Open(root_.string(), std::move(loader),
                                         [this](const ModelEntry& entry) { told_.push_back(entry.name); });
     ASSERT_TRUE(opened.ok()) << opened.status();
     repository_ = *std::move(opened);
-    repository_->StartLoading();
+    ASSERT_TRUE(repository_->StartLoading().ok());
   }
 
   std::vector<std::string> Listed() const {
@@ -107,7 +107,7 @@ TEST_F(ModelRepositoryTest, RefusesAFolderThatIsNotThere) {
 
 TEST_F(ModelRepositoryTest, IsLoadedAtOnceWhenEmpty) {
   Open();
-  EXPECT_TRUE(repository_->Loaded());
+  EXPECT_TRUE(repository_->WaitUntilLoaded());
   EXPECT_EQ(CodeOf(""), absl::StatusCode::kNotFound);
 }
 
@@ -161,6 +161,22 @@ TEST_F(ModelRepositoryTest, KeepsAFailedModelListedWithItsError) {
   EXPECT_THAT(told_, ElementsAre("bad", "good"));
 }
 
+TEST_F(ModelRepositoryTest, LeavesTheRestOfAnErrorAsItIs) {
+  PutModel("bad", "1");
+  const std::string message = "layer " + root_.string() + ": expected 2 numbers, got 3";
+  Start([&](const std::string&, int64_t, const std::string&) -> Loaded {
+    return absl::InvalidArgumentError(message);
+  });
+  EXPECT_TRUE(repository_->WaitUntilLoaded());
+  EXPECT_EQ(std::string(repository_->Describe("bad", 0)->error.message()), message);
+}
+
+TEST_F(ModelRepositoryTest, AFolderThatCannotBeReadIsAnErrorAndNoException) {
+  Put("file");
+  const auto opened = ModelRepository::Open((root_ / "file").string(), nullptr, nullptr);
+  EXPECT_EQ(opened.status().code(), absl::StatusCode::kNotFound);
+}
+
 TEST_F(ModelRepositoryTest, IsUnavailableWhileItLoads) {
   PutModel("digits", "1");
   absl::Notification begun, go_on;
@@ -170,11 +186,10 @@ TEST_F(ModelRepositoryTest, IsUnavailableWhileItLoads) {
     return Serve(name, version);
   });
   begun.WaitForNotification();
-  EXPECT_FALSE(repository_->Loaded());
   EXPECT_EQ(CodeOf("digits"), absl::StatusCode::kUnavailable);
   EXPECT_EQ(repository_->Describe("digits", 0)->state, ModelState::kLoading);
   go_on.Notify();
-  repository_->WaitUntilLoaded();
+  EXPECT_TRUE(repository_->WaitUntilLoaded());
   EXPECT_EQ(CodeOf("digits"), absl::StatusCode::kOk);
 }
 
@@ -189,7 +204,7 @@ TEST_F(ModelRepositoryTest, BeginsNoLoadOnceStopped) {
   });
   begun.WaitForNotification();
   repository_->StopLoading();
-  repository_->WaitUntilLoaded();  // returns although "a" is still loading
+  EXPECT_FALSE(repository_->WaitUntilLoaded());  // returns although "a" is still loading
   go_on.Notify();
   repository_.reset();
   EXPECT_THAT(told_, ElementsAre("a"));
