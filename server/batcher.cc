@@ -14,12 +14,6 @@
 namespace glowworm {
 namespace {
 
-absl::Status Refusal(absl::StatusCode code, absl::string_view reason, absl::string_view message) {
-  absl::Status status(code, message);
-  status.SetPayload(kRefusalReason, absl::Cord(reason));
-  return status;
-}
-
 absl::Status Draining() {
   return Refusal(absl::StatusCode::kUnavailable, "draining",
                  "no new requests are taken: the server or this model version is stopping");
@@ -32,6 +26,12 @@ absl::Status Full(absl::string_view reason, absl::string_view whose, int64_t use
 }
 
 }  // namespace
+
+absl::Status Refusal(absl::StatusCode code, absl::string_view reason, absl::string_view message) {
+  absl::Status status(code, message);
+  status.SetPayload(kRefusalReason, absl::Cord(reason));
+  return status;
+}
 
 absl::string_view BatchReasonName(BatchReason reason) {
   switch (reason) {

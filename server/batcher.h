@@ -114,6 +114,7 @@ using TaskId = uint64_t;
 // Refusals (RESOURCE_EXHAUSTED, UNAVAILABLE, DEADLINE_EXCEEDED) carry a status payload under this name that
 // holds one of: queue_rows, queue_bytes, process_bytes, fair_share, draining, deadline, expected_wait.
 inline constexpr char kRefusalReason[] = "glowworm-reason";
+absl::Status Refusal(absl::StatusCode code, absl::string_view reason, absl::string_view message);
 
 // Thread-safe. No method but WaitUntilIdle blocks (each takes the pool's lock for some microseconds).
 class Batcher {

@@ -29,6 +29,7 @@ struct ServiceContext {
   Metrics* metrics = nullptr;
   std::shared_ptr<ModelMetrics> unknown_model;  // Metrics::ForModel("", "")
   RequestLimits limits;
+  int64_t max_call_bytes = 0;  // what one call's inputs and outputs may take of the budgets at most
   int compute_threads = 1;
   LiveStreams streams;
 };

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "server/convert.h"
 #include "server/log_likelihood_stream.h"
@@ -67,6 +68,13 @@ grpc::ServerUnaryReactor* DensityService::ListModels(grpc::CallbackServerContext
     FillEntry(entry, context_->limits, response->add_models());
   }
   response->set_server_version(kServerVersion);
+  const auto bytes = static_cast<int64_t>(response->ByteSizeLong());
+  if (bytes > context_->limits.max_reply_bytes) {  // layers and provenance may be large
+    response->Clear();
+    return call->End(absl::ResourceExhaustedError(
+        absl::StrCat("the list of models takes ", bytes, " bytes, the server sends at most ",
+                     context_->limits.max_reply_bytes, ": ask GetModel for one of them")));
+  }
   return call->End(absl::OkStatus());
 }
 

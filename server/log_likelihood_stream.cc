@@ -44,10 +44,11 @@ void LogLikelihoodStream::OnReadDone(bool ok) {
 void LogLikelihoodStream::Accept(Exchange* exchange) {
   exchange->bytes = static_cast<int64_t>(incoming_.ByteSizeLong());
   bytes_in_flight_ += exchange->bytes;
-  absl::Status status = Schedule(exchange);
+  // Before the rows are scheduled: from then on a worker may be filling the response.
   if (incoming_.request_id().size() <= kMaxRequestIdBytes) {
-    exchange->response.mutable_request_id()->swap(*incoming_.mutable_request_id());
+    exchange->response.set_request_id(incoming_.request_id());
   }
+  absl::Status status = Schedule(exchange);
   if (status.ok()) return;
   exchange->answered = true;
   if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status)) {
@@ -67,12 +68,7 @@ absl::Status LogLikelihoodStream::Schedule(Exchange* exchange) {
   auto payload = TakeRows(&incoming_, (*model)->info());
   exchange->payload = payload.get();
 
-  auto task = std::make_unique<Task>();
-  task->rows = payload->rows;
-  task->bytes = Bytes(*payload);
-  task->deadline = record_.deadline();
-  task->source = record_.source();
-  task->payload = std::move(payload);
+  std::unique_ptr<Task> task = MakeTask(record_, std::move(payload));
   task->done = [this, exchange](absl::Status result, TaskTiming timing, Reservation reservation) {
     Computed(exchange, std::move(result), timing, std::move(reservation));
   };
@@ -119,7 +115,8 @@ void LogLikelihoodStream::Advance() {
     ended_ = true;
     absl::Status status = fatal_;
     if (status.ok() && !reads_ended_) {
-      status = absl::UnavailableError("the server is shutting down; every answer written so far stands");
+      status = Refusal(absl::StatusCode::kUnavailable, "draining",
+                       "the server is shutting down; every answer written so far stands");
     }
     Finish(record_.End(std::move(status)));
     return;

@@ -1,7 +1,7 @@
 // LogLikelihoodStream: StreamLogLikelihood. Requests are computed side by side and answered in their order.
 // With eight of them, or 4 MiB, in flight it stops reading, so that the client's writes wait. An invalid
-// request is answered with `error` and the stream goes on; so it does while the queue is full, only later.
-// Tested by tests/server/service_test.cc and tests/e2e/stream_test.py.
+// request, or one that the process has no memory for, is answered with `error` and the stream goes on; while
+// the queue is full it waits. Tested by tests/server/stream_test.cc.
 
 #ifndef GLOWWORM_SERVER_LOG_LIKELIHOOD_STREAM_H_
 #define GLOWWORM_SERVER_LOG_LIKELIHOOD_STREAM_H_
@@ -45,7 +45,7 @@ class LogLikelihoodStream final
     Reservation reservation;
     TaskId task_id = 0;
     int64_t bytes = 0;
-    bool answered = false;  // computed, or found invalid
+    bool answered = false;  // computed or refused
     absl::Status fatal;     // not OK: it ends the stream
   };
 

@@ -36,28 +36,25 @@ absl::Status SampleStream::Open() {
   absl::Status status = ValidateStream(*request_, flow, service_->limits);
   if (!status.ok()) return status;
   seed_ = SeedOf(*request_);
-  // A tile for each thread, as far as a reply and a request's bounds allow.
+  // A tile for each thread, as far as a reply's, a request's and the queue's bounds allow.
+  const int64_t row_bytes = Bytes(*MakeRows(*request_, flow, seed_, request_->first_index(), /*rows=*/1));
   chunk_rows_ = std::min({flow.max_tile_rows * service_->compute_threads,
-                          SamplesPerReply(*request_, flow, service_->limits), service_->limits.max_rows});
+                          SamplesPerReply(*request_, flow, service_->limits), service_->limits.max_rows,
+                          std::max<int64_t>(1, service_->max_call_bytes / row_bytes)});
   return absl::OkStatus();
 }
 
 void SampleStream::NextChunk() {
   if (draining_.load() || service_->streams.draining()) {
-    return End(absl::UnavailableError(absl::StrCat("the server is shutting down; go on elsewhere with seed=",
-                                                   seed_, " first_index=", request_->first_index() + sent_)));
+    return End(Refusal(absl::StatusCode::kUnavailable, "draining",
+                       absl::StrCat("the server is shutting down; go on elsewhere with ", NextSample())));
   }
   const ServedModel& model = *record_.model();
   auto payload =
       MakeRows(*request_, model.info(), seed_, request_->first_index() + static_cast<uint64_t>(sent_),
                std::min(chunk_rows_, request_->num_samples() - sent_));
   payload_ = payload.get();
-  auto task = std::make_unique<Task>();
-  task->rows = payload->rows;
-  task->bytes = Bytes(*payload);
-  task->deadline = record_.deadline();
-  task->source = record_.source();
-  task->payload = std::move(payload);
+  std::unique_ptr<Task> task = MakeTask(record_, std::move(payload));
   task->done = [this](absl::Status result, TaskTiming timing, Reservation reservation) {
     Write(std::move(result), timing, std::move(reservation));
   };
@@ -67,7 +64,16 @@ void SampleStream::NextChunk() {
     status = cancelled_ ? absl::CancelledError("the caller gave up")
                         : model.batcher(Work::kSample)->ScheduleWhenRoom(&task, &task_id_);
   }
+  if (absl::IsResourceExhausted(status)) {
+    status = Refusal(status.code(), "process_bytes",
+                     absl::StrCat(status.message(), "; go on later with ", NextSample()));
+  }
   if (!status.ok()) End(std::move(status));
+}
+
+std::string SampleStream::NextSample() const {
+  return absl::StrCat("seed=", seed_,
+                      " first_index=", request_->first_index() + static_cast<uint64_t>(sent_));
 }
 
 void SampleStream::Write(absl::Status result, TaskTiming timing, Reservation reservation) {

@@ -1,6 +1,7 @@
 // SampleStream: StreamSamples. Chunks of consecutive samples, one at a time: the next is computed when the
-// last has been written, so a slow reader slows the producer and holds one chunk's memory. Tested by
-// tests/server/service_test.cc and tests/e2e/stream_test.py.
+// last has been written, so a slow reader slows the producer and holds one chunk's memory. It waits while
+// the queue is full, and ends with RESOURCE_EXHAUSTED where the process has no memory for the next chunk.
+// Tested by tests/server/stream_test.cc.
 
 #ifndef GLOWWORM_SERVER_SAMPLE_STREAM_H_
 #define GLOWWORM_SERVER_SAMPLE_STREAM_H_
@@ -10,6 +11,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "glowworm/v1/density.pb.h"
 #include "server/batcher.h"
@@ -37,6 +39,8 @@ class SampleStream final : public grpc::ServerWriteReactor<v1::SampleResponse>, 
   void NextChunk();
   void Write(absl::Status result, TaskTiming timing, Reservation reservation);
   void End(absl::Status status);
+  // Where a client goes on: "seed=1 first_index=2".
+  std::string NextSample() const;
 
   void OnWriteDone(bool ok) override;
   void OnCancel() override;

@@ -6,6 +6,7 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <fstream>
@@ -86,6 +87,7 @@ absl::Status Server::StartGrpc() {
   context_.metrics = metrics_.get();
   context_.unknown_model = metrics_->ForModel("", "");
   context_.limits = options_.request_limits();
+  context_.max_call_bytes = std::min(options_.max_queue_bytes, options_.max_process_bytes);
   context_.compute_threads = pool_->workers();
 
   grpc::EnableDefaultHealthCheckService(true);

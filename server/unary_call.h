@@ -65,10 +65,24 @@ void SetModelRef(const ServedModel& model, Response* response) {
 // Finds the model that a request means. The name is checked before it is looked up.
 inline absl::StatusOr<std::shared_ptr<const ServedModel>> FindModel(const v1::ModelRef& ref,
                                                                     const ServiceContext& service) {
-  if (service.streams.draining()) return absl::UnavailableError("the server is shutting down");
+  if (service.streams.draining()) {
+    return Refusal(absl::StatusCode::kUnavailable, "draining", "the server is shutting down");
+  }
   absl::Status status = ValidateModelRef(ref);
   if (!status.ok()) return status;
   return service.repository->Find(ref.name(), ref.version());
+}
+
+// The task that carries a call's rows; `done` is left to the caller.
+template <typename Payload>
+std::unique_ptr<Task> MakeTask(const CallRecord& record, std::shared_ptr<Payload> payload) {
+  auto task = std::make_unique<Task>();
+  task->rows = payload->rows;
+  task->bytes = Bytes(*payload);
+  task->deadline = record.deadline();
+  task->source = record.source();
+  task->payload = std::move(payload);
+  return task;
 }
 
 // Deletes itself when the call is over.
@@ -112,12 +126,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
     payload_ = payload.get();
     record_.AddRows(payload->rows);
 
-    auto task = std::make_unique<Task>();
-    task->rows = payload->rows;
-    task->bytes = Bytes(*payload);
-    task->deadline = record_.deadline();
-    task->source = record_.source();
-    task->payload = std::move(payload);
+    std::unique_ptr<Task> task = MakeTask(record_, std::move(payload));
     task->done = [this](absl::Status result, TaskTiming timing, Reservation reservation) {
       Answer(std::move(result), timing, std::move(reservation));
     };

@@ -1,4 +1,5 @@
-// The server's version, as `--version`, ListModels and the metrics give it.
+// The server's version, as `--version`, ListModels and the metrics give it. Tested by
+// tests/server/service_test.cc.
 
 #ifndef GLOWWORM_SERVER_VERSION_H_
 #define GLOWWORM_SERVER_VERSION_H_

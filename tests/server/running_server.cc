@@ -120,6 +120,12 @@ bool RunningServer::Serving() const {
          std::string(reinterpret_cast<const char*>(bytes.begin()), bytes.size()) == "\x08\x01";
 }
 
+std::string Reason(const grpc::ClientContext& context) {
+  const auto& trailers = context.GetServerTrailingMetadata();
+  const auto it = trailers.find("glowworm-reason");
+  return it == trailers.end() ? "" : std::string(it->second.data(), it->second.size());
+}
+
 double RunningServer::Metric(const std::string& name, const std::vector<std::string>& labels) const {
   std::istringstream text(server_->metrics().Text());
   double sum = 0;

@@ -5,8 +5,10 @@
 #define GLOWWORM_TESTS_SERVER_RUNNING_SERVER_H_
 
 #include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -45,6 +47,9 @@ FlowSpec SlowFlow(int64_t hidden = 384);
 // A free port, no metrics listener, one thread, no lame duck.
 ServerOptions LoopbackOptions(const TemporaryRepository& repository);
 
+// The trailer that says why a call was refused; empty if there is none.
+std::string Reason(const grpc::ClientContext& context);
+
 class RunningServer {
  public:
   // Waits until the models are loaded and the server is announced.
@@ -70,6 +75,21 @@ class RunningServer {
   std::unique_ptr<Server> server_;
   std::unique_ptr<v1::DensityService::Stub> stub_;
   bool stopped_ = false;
+};
+
+// A server with the small flow as "small", and whatever else a test puts into the repository first.
+class RunningServerTest : public ::testing::Test {
+ protected:
+  void Start(const std::function<void(ServerOptions*)>& change = [](ServerOptions*) {}) {
+    repository_.Put("small", 1, SmallFlow());
+    ServerOptions options = LoopbackOptions(repository_);
+    change(&options);
+    running_ = std::make_unique<RunningServer>(options);
+  }
+  v1::DensityService::Stub* stub() { return running_->stub(); }
+
+  TemporaryRepository repository_;
+  std::unique_ptr<RunningServer> running_;
 };
 
 // (rows, shape...) of small numbers that differ, as FLOAT32.

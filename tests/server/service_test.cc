@@ -12,7 +12,8 @@
 #include <thread>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
+#include "absl/strings/cord.h"
+#include "server/unary_call.h"
 #include "tests/server/running_server.h"
 
 namespace glowworm {
@@ -23,16 +24,8 @@ using std::chrono::seconds;
 using std::chrono::system_clock;
 using ::testing::HasSubstr;
 
-class ServiceTest : public ::testing::Test {
+class ServiceTest : public RunningServerTest {
  protected:
-  void Start(const std::function<void(ServerOptions*)>& change = [](ServerOptions*) {}) {
-    repository_.Put("small", 1, SmallFlow());
-    ServerOptions options = LoopbackOptions(repository_);
-    change(&options);
-    running_ = std::make_unique<RunningServer>(options);
-  }
-  v1::DensityService::Stub* stub() { return running_->stub(); }
-
   grpc::Status LogLikelihood(const v1::LogLikelihoodRequest& request, v1::LogLikelihoodResponse* response) {
     grpc::ClientContext context;
     context.set_deadline(system_clock::now() + seconds(60));
@@ -44,9 +37,6 @@ class ServiceTest : public ::testing::Test {
     *request.mutable_x() = SomeRows(rows, {6}, first);
     return request;
   }
-
-  TemporaryRepository repository_;
-  std::unique_ptr<RunningServer> running_;
 };
 
 TEST_F(ServiceTest, AnswersEachRow) {
@@ -139,6 +129,7 @@ TEST_F(ServiceTest, DescribesItsModels) {
   grpc::ClientContext first, second;
   ASSERT_TRUE(stub()->ListModels(&first, v1::ListModelsRequest(), &list).ok());
   ASSERT_EQ(list.models_size(), 2);
+  EXPECT_FALSE(list.server_version().empty());
   EXPECT_EQ(list.models(0).state(), v1::MODEL_STATE_FAILED);
   EXPECT_GT(list.models(0).error().size(), 12u);
   EXPECT_EQ(list.models(0).error().find(repository_.path()), std::string::npos);
@@ -149,6 +140,23 @@ TEST_F(ServiceTest, DescribesItsModels) {
   v1::Model model;
   ASSERT_TRUE(stub()->GetModel(&second, request, &model).ok());
   EXPECT_EQ(model.SerializeAsString(), list.models(1).SerializeAsString());
+}
+
+TEST_F(ServiceTest, RefusesToListMoreThanAReplyHolds) {
+  Start([](ServerOptions* o) { o->max_reply_bytes = 100; });
+  v1::ListModelsResponse list;
+  grpc::ClientContext context;
+  const grpc::Status status = stub()->ListModels(&context, v1::ListModelsRequest(), &list);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(status.error_message(), HasSubstr("at most 100"));
+}
+
+TEST(FindModel, SaysWhyWhileTheServerDrains) {
+  ServiceContext service;
+  service.streams.Drain();
+  const absl::Status status = FindModel(v1::ModelRef(), service).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(status.GetPayload(kRefusalReason), absl::Cord("draining"));
 }
 
 TEST_F(ServiceTest, AnswersWithTheErrorOfAFailedModel) {
@@ -199,9 +207,7 @@ TEST_F(ServiceTest, RefusesWhatDoesNotFitTheQueueWithAdviceToWait) {
   EXPECT_EQ(refusal.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   const auto& trailers = context.GetServerTrailingMetadata();
   ASSERT_EQ(trailers.count("grpc-retry-pushback-ms"), 1u);
-  ASSERT_EQ(trailers.count("glowworm-reason"), 1u);
-  const grpc::string_ref reason = trailers.find("glowworm-reason")->second;
-  EXPECT_EQ(std::string(reason.data(), reason.size()), "queue_bytes");
+  EXPECT_EQ(Reason(context), "queue_bytes");
 
   void* tag;
   bool ok;
