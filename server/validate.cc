@@ -61,10 +61,12 @@ absl::Status CheckTensor(const char* name, const v1::Tensor& tensor, const std::
   if (rows > max_rows)
     return Invalid(name, ".shape: ", rows, " rows, at most ", max_rows, " are taken in one call");
   int64_t bytes = 0;
-  if (__builtin_mul_overflow(rows, row_size * ByteSize(static_cast<DataType>(dtype)), &bytes) ||
-      bytes != static_cast<int64_t>(tensor.data().size())) {
+  const bool overflows =
+      __builtin_mul_overflow(rows, row_size * ByteSize(static_cast<DataType>(dtype)), &bytes);
+  if (overflows || bytes != static_cast<int64_t>(tensor.data().size())) {
     return Invalid(name, ".data: ", tensor.data().size(), " bytes, ", Shape(tensor), " of ",
-                   v1::DataType_Name(tensor.dtype()), " takes ", bytes);
+                   v1::DataType_Name(tensor.dtype()), " takes ",
+                   overflows ? "more than fits" : absl::StrCat(bytes));
   }
   return absl::OkStatus();
 }
@@ -85,9 +87,11 @@ absl::Status CheckContext(bool present, const v1::Tensor& context, const FlowInf
   return status;
 }
 
+bool IsClass(int32_t label, const FlowInfo& flow) { return label >= 0 && label < flow.num_classes; }
+
 absl::Status CheckClass(const std::string& field, int32_t label, const FlowInfo& flow) {
   if (flow.num_classes == 0) return Invalid(field, ": this flow has no classes, got ", label);
-  if (label < 0 || label >= flow.num_classes) {
+  if (!IsClass(label, flow)) {
     return Invalid(field, ": ", label, " is not in 0 .. ", flow.num_classes - 1);
   }
   return absl::OkStatus();
@@ -100,9 +104,8 @@ absl::Status CheckClasses(const google::protobuf::RepeatedField<int32_t>& labels
   if (labels.size() != 1 && labels.size() != rows) {
     return Invalid("class_label: expected none, 1 or ", rows, " (one per row), got ", labels.size());
   }
-  for (int i = 0; i < labels.size(); ++i) {
-    absl::Status status = CheckClass(absl::StrCat("class_label[", i, "]"), labels[i], flow);
-    if (!status.ok()) return status;
+  for (int i = 0; i < labels.size(); ++i) {  // a text is made for the first bad label only
+    if (!IsClass(labels[i], flow)) return CheckClass(absl::StrCat("class_label[", i, "]"), labels[i], flow);
   }
   return absl::OkStatus();
 }

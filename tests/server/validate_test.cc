@@ -122,6 +122,12 @@ TEST(ValidateTensor, RefusesWrongLengths) {
   ExpectX(Tensor({2, 6}, 0), "takes 48");
 }
 
+TEST(ValidateTensor, TellsNoWrappedNumberWhenAProductOverflows) {
+  v1::LogLikelihoodRequest request = Of(Tensor({3, 6}, 72));
+  *request.mutable_context() = Tensor({int64_t{1} << 62, 2}, 8);
+  ExpectInvalid(Validate(request, WithContext(2), RequestLimits()), "takes more than fits");
+}
+
 TEST(ValidateContext, IsRequiredByAFlowThatTakesOne) {
   ExpectInvalid(Validate(Of(Tensor({3, 6}, 72)), WithContext(2), RequestLimits()), "context: missing");
 }
