@@ -2,6 +2,7 @@
 
 #include "server/flags.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <vector>
@@ -43,7 +44,7 @@ ABSL_FLAG(int64_t, max_queue_bytes, int64_t{256} << 20,
           "Bytes of requests and replies held per model and kind of work");
 ABSL_FLAG(int64_t, max_process_bytes, int64_t{1} << 30,
           "Bytes of requests and replies held by the whole process");
-ABSL_FLAG(int64_t, max_samples, 65536, "num_samples of one Sample call");
+ABSL_FLAG(int64_t, max_samples, 65536, "num_samples of one Sample call; never more than max_queue_rows");
 ABSL_FLAG(std::string, port_file, "",
           "Write the addresses here once every model is loaded or has failed: line 1 gRPC, line 2 metrics");
 ABSL_FLAG(std::string, log_level, "info",
@@ -89,7 +90,8 @@ absl::Status CheckDevice(const std::string& text) {
 }  // namespace
 
 RequestLimits ServerOptions::request_limits() const {
-  return RequestLimits{max_queue_rows, max_samples, max_message_bytes, max_reply_bytes};
+  return RequestLimits{max_queue_rows, std::min(max_samples, max_queue_rows), max_message_bytes,
+                       max_reply_bytes};
 }
 
 absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {

@@ -41,6 +41,7 @@ struct ServerOptions {
   int64_t max_samples = 65536;
   std::string log_level = "info";
 
+  // max_samples is cut to max_queue_rows: more could never be queued.
   RequestLimits request_limits() const;
 };
 
@@ -54,11 +55,12 @@ absl::StatusOr<HostPort> ParseHostPort(absl::string_view text);
 // The values as a whole. InvalidArgument names the flag and its range.
 absl::Status CheckOptions(const ServerOptions& options);
 
-// Reads argv into checked options; --help and --version print and exit, as does a flag that does not exist.
-// InvalidArgument otherwise.
+// Reads argv into checked options. --help and --version print and exit; a flag that does not exist, or whose
+// value does not parse, ends the process with 1, as Abseil has it. InvalidArgument otherwise.
 absl::StatusOr<ServerOptions> ParseCommandLine(int argc, char** argv);
 
-// The bundled repository, found from where the binary lies: ../share/glowworm/repository (installed) or
+// The bundled repository, found from where the binary lies: ../share/glowworm/repository (as a package lays
+// it out) or
 // ../../deploy/repository (in the build tree); empty if neither exists.
 std::string DefaultRepository();
 

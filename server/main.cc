@@ -1,5 +1,6 @@
-// glowworm-server. Exit codes: 0 after SIGTERM or SIGINT, 1 if it could not serve, 2 for a bad command line;
-// a second signal ends it at once with 128 + its number. Tested by tests/e2e.
+// glowworm-server. Exit codes: 0 after SIGTERM or SIGINT, 1 if it could not serve, 2 for a flag out of its
+// range, 1 for one that Abseil cannot parse (and for --help); a second signal ends it at once with 128 + its
+// number. Tested by tests/e2e.
 
 #include <sys/resource.h>
 #include <unistd.h>
@@ -47,9 +48,8 @@ int Serve(const glowworm::ServerOptions& options) {
   (*server)->StopLoading();
   announcer.join();
   std::thread([] { _exit(128 + glowworm::WaitForStopSignal()); }).detach();
-  if (failed) return 1;
   (*server)->Stop();
-  return 0;
+  return failed ? 1 : 0;
 }
 
 }  // namespace

@@ -55,6 +55,15 @@ TEST(CheckOptions, NamesTheFlagAndItsRange) {
   ExpectRefused([](auto* o) { o->metrics = "localhost:99999"; }, "--metrics: expected HOST:PORT");
 }
 
+TEST(ServerOptions, OffersNoMoreSamplesThanTheQueueTakes) {
+  ServerOptions options = Good();
+  options.max_samples = 1000;
+  EXPECT_EQ(options.request_limits().max_samples, 1000);
+  options.max_queue_rows = 100;
+  EXPECT_TRUE(CheckOptions(options).ok());
+  EXPECT_EQ(options.request_limits().max_samples, 100);
+}
+
 TEST(ParseHostPort, TakesNamesAndBothFamilies) {
   EXPECT_EQ(ParseHostPort("localhost:0")->port, 0);
   EXPECT_EQ(ParseHostPort("0.0.0.0:65535")->port, 65535);
