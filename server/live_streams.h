@@ -1,5 +1,5 @@
 // LiveStreams: the streams that are open, so that a server that shuts down can end them.
-// Thread-safe. Tested by tests/server/service_test.cc.
+// Thread-safe. Tested by tests/server/stream_test.cc.
 
 #ifndef GLOWWORM_SERVER_LIVE_STREAMS_H_
 #define GLOWWORM_SERVER_LIVE_STREAMS_H_

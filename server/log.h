@@ -1,6 +1,6 @@
 // The server's log: one structured line an event, on standard error, written by a thread of its own so that a
 // slow terminal never holds up an answer (when the queue is full, the oldest lines are dropped). Tested by
-// tests/e2e/service_test.py.
+// tests/e2e/startup_test.py.
 
 #ifndef GLOWWORM_SERVER_LOG_H_
 #define GLOWWORM_SERVER_LOG_H_
