@@ -9,8 +9,9 @@ command -v clang-tidy >/dev/null || { echo "expected clang-tidy: apt-get install
 tests/run.sh "$build"
 
 printf '\n== Lint\n'
+# Its own checks only: warnings are GCC's part.
 find model server client tests -name '*.cc' -print0 | sort -z |
-  xargs -0 -P "$(nproc)" -n 1 clang-tidy -p "$build" --quiet
+  xargs -0 -P "$(nproc)" -n 1 clang-tidy -p "$build" --quiet --extra-arg=-Wno-error
 
 printf '\n== Unit tests in random order\n'
 GTEST_SHUFFLE=1 ctest --test-dir "$build" -L unit --no-tests=error --output-on-failure --repeat until-fail:5

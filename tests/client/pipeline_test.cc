@@ -19,7 +19,6 @@ namespace {
 
 using grpc::StatusCode;
 using testing::ElementsAre;
-using testing::HasSubstr;
 using Done = std::function<void(grpc::Status)>;
 
 // Runs a pipeline over exchanges 0 .. count-1 and notes what happens.
