@@ -57,9 +57,11 @@ void CsvReader::TakeRow() {
   const bool first = columns_ == 0 && line_ == 1;
   const bool is_header = first && header_ != CsvHeader::kNo && (header_ == CsvHeader::kYes || row_.empty());
   if (!is_header && words_ > 0) {
-    Fail(first_word_column_, absl::StrCat("expected a number, got \"", absl::CHexEscape(first_word_), "\""));
-  } else if (columns_ != 0 && column_ != columns_) {
-    Fail(column_, absl::StrCat("the row ends here; expected ", columns_, " columns"));
+    return Fail(first_word_column_,
+                absl::StrCat("expected a number, got \"", absl::CHexEscape(first_word_), "\""));
+  }
+  if (columns_ != 0 && column_ != columns_) {
+    return Fail(column_, absl::StrCat("the row ends here; expected ", columns_, " columns"));
   }
   columns_ = column_;
   if (!is_header) values_.insert(values_.end(), row_.begin(), row_.end());

@@ -45,12 +45,14 @@ absl::StatusOr<MixOp<T>> MixOp<T>::Create(const ChannelMix& op, const EventShape
                         std::optional<Product<T>>* narrow, std::optional<Product<double>>* wide) {
     if (op.wide) {
       auto made = Product<double>::Create(product, weight, bias, max_tile_rows, primitives);
-      if (made.ok()) *wide = *std::move(made);
-      return made.status();
+      if (!made.ok()) return made.status();
+      *wide = *std::move(made);
+      return absl::OkStatus();
     }
     auto made = Product<T>::Create(product, weight, bias, max_tile_rows, primitives);
-    if (made.ok()) *narrow = *std::move(made);
-    return made.status();
+    if (!made.ok()) return made.status();
+    *narrow = *std::move(made);
+    return absl::OkStatus();
   };
   absl::Status status = make(op.weight, op.bias, &mix.forward_, &mix.wide_forward_);
   if (status.ok()) status = make(op.inverse, op.inverse_bias, &mix.inverse_, &mix.wide_inverse_);

@@ -101,6 +101,20 @@ TEST(Csv, RowsBeforeABadOneAreGivenFirst) {
   EXPECT_FALSE(reader.Next(10, true, &later).ok());
 }
 
+TEST(Csv, AShortRowDoesNotCutTheRowsBeforeItAnew) {
+  for (const std::string bad : {"5,6\n", "5\n"}) {
+    const TempFile file(".csv", "1,2,3,4\n" + bad);
+    CsvReader reader(*ByteReader::Open(file.path(), -1), CsvHeader::kDetect);
+    bool later = false;
+    const auto rows = reader.Next(10, true, &later);
+    ASSERT_TRUE(rows.ok()) << rows.status();
+    EXPECT_THAT(rows->shape, ElementsAre(1, 4));
+    EXPECT_THAT(rows->ToDoubles(), ElementsAre(1, 2, 3, 4));
+    EXPECT_THAT(std::string(reader.Next(10, true, &later).status().message()),
+                HasSubstr("expected 4 columns"));
+  }
+}
+
 TEST(Csv, BlocksJoinToTheWhole) {
   std::string text;
   for (int i = 0; i < 5000; ++i) text += std::to_string(i) + "," + std::to_string(-i) + "\n";
