@@ -47,7 +47,11 @@ int Serve(const glowworm::ServerOptions& options) {
   stopping = true;
   (*server)->StopLoading();
   announcer.join();
-  std::thread([] { _exit(128 + glowworm::WaitForStopSignal()); }).detach();
+  std::thread([port_file = options.port_file] {
+    const int number = glowworm::WaitForStopSignal();
+    glowworm::RemovePortFile(port_file);
+    _exit(128 + number);
+  }).detach();
   (*server)->Stop();
   return failed ? 1 : 0;
 }

@@ -69,7 +69,7 @@ ModelRepository::ModelRepository(std::string root, Loader loader, Listener liste
 
 ModelRepository::~ModelRepository() {
   StopLoading();
-  if (thread_.joinable()) thread_.join();
+  JoinLoader();
 }
 
 absl::Status ModelRepository::Scan() {
@@ -111,6 +111,7 @@ void ModelRepository::LoadAll() {
     ModelEntry now;
     {
       MutexLock lock(&mutex_);
+      if (stopping_) return;  // too late to be drained
       ModelEntry& entry = models_[name][version];
       entry.state = served.ok() ? ModelState::kReady : ModelState::kFailed;
       if (served.ok()) {
@@ -199,6 +200,10 @@ void ModelRepository::StopLoading() {
   MutexLock lock(&mutex_);
   stopping_ = true;
   loaded_cv_.notify_all();
+}
+
+void ModelRepository::JoinLoader() {
+  if (thread_.joinable()) thread_.join();
 }
 
 }  // namespace glowworm

@@ -49,7 +49,7 @@ class ModelRepository {
                                                                Listener listener);
   // Begins to load. ResourceExhausted if no thread can be started. REQUIRES: called once.
   absl::Status StartLoading();
-  // Waits for the load that is under way, begins no other.
+  // StopLoading and JoinLoader.
   ~ModelRepository();
   ModelRepository(const ModelRepository&) = delete;
   ModelRepository& operator=(const ModelRepository&) = delete;
@@ -65,8 +65,12 @@ class ModelRepository {
 
   // Waits until every model is ready or has failed; false if StopLoading comes first.
   bool WaitUntilLoaded() const;
-  // After this no further load begins, and waiters return.
+  // After this no further load begins and waiters return; a model whose load ends only now is dropped, and
+  // nobody is told of it.
   void StopLoading();
+  // Waits for the load that is under way; afterwards neither the loader nor the listener runs. REQUIRES:
+  // StopLoading was called; one thread at a time.
+  void JoinLoader();
 
  private:
   using Versions = std::map<int64_t, ModelEntry>;

@@ -9,7 +9,9 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <fstream>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -40,6 +42,12 @@ std::string WithPort(const std::string& address, int port) {
 
 }  // namespace
 
+void RemovePortFile(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::file_status file = std::filesystem::symlink_status(path, error);
+  if (std::filesystem::is_regular_file(file)) std::remove(path.c_str());
+}
+
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
   std::unique_ptr<Server> server(new Server(options));
   absl::Status status = server->StartPool();
@@ -47,16 +55,19 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   if (status.ok() && !options.metrics.empty()) status = server->metrics_->Listen(options.metrics);
   if (status.ok()) status = server->StartGrpc();
   if (!status.ok()) return status;
+  RemovePortFile(options.port_file);  // of an earlier run: one that still serves would have the port
   status = server->repository_->StartLoading();
   if (!status.ok()) return status;
   return server;
 }
 
-Server::Server(const ServerOptions& options) : options_(options), metrics_(std::make_unique<Metrics>()) {
-  if (!options_.port_file.empty()) std::remove(options_.port_file.c_str());  // of an earlier run
-}
+Server::Server(const ServerOptions& options) : options_(options), metrics_(std::make_unique<Metrics>()) {}
 
 Server::~Server() {
+  if (repository_ != nullptr) {  // before anything that the loading thread uses
+    repository_->StopLoading();
+    repository_->JoinLoader();
+  }
   if (grpc_ != nullptr) grpc_->Shutdown(absl::ToChronoTime(absl::Now()));
 }
 
@@ -197,6 +208,7 @@ void Server::Stop() {
   repository_->StopLoading();
   grpc_->GetHealthCheckService()->Shutdown();  // for good: a model that finishes loading changes nothing
   absl::SleepFor(options_.lame_duck);
+  repository_->JoinLoader();  // from here on the list of models stands
 
   context_.streams.Drain();
   std::vector<std::shared_ptr<const ServedModel>> models;
@@ -212,7 +224,7 @@ void Server::Stop() {
     for (const auto& model : models) model->Abandon();
   }
   grpc_->Shutdown(absl::ToChronoTime(absl::Now() + kShutdownGrace));
-  if (!options_.port_file.empty()) std::remove(options_.port_file.c_str());
+  RemovePortFile(options_.port_file);
   LogInfo(absl::StrCat("stopped drained=", idle ? "true" : "false"));
 }
 

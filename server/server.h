@@ -23,12 +23,15 @@
 
 namespace glowworm {
 
+// Removes the file if it is there and a regular one. No-op for "".
+void RemovePortFile(const std::string& path);
+
 class Server {
  public:
   // Listens, and begins to load the repository. The status says in one sentence what is in the way.
   // REQUIRES: CheckOptions(options) is OK.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options);
-  // REQUIRES: Stop has returned, or no call has arrived.
+  // Waits for the load that is under way. REQUIRES: Stop has returned, or no call has arrived.
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -43,7 +46,7 @@ class Server {
   absl::Status Announce();
 
   // Health NOT_SERVING, lame duck, no more admission, drain, end. Blocks for as long as that takes: at most
-  // lame_duck + drain_timeout + a second or so.
+  // lame_duck + drain_timeout + a second or so, and the rest of a load that is under way.
   void Stop();
 
   // "127.0.0.1:50051", with the port that was picked.

@@ -78,6 +78,13 @@ class StartupTest(unittest.TestCase):
             self.assertEqual(len(errors.splitlines()), 1, errors)
             self.assertIn(f"{address}: the port is taken", errors)
 
+    def test_a_start_that_fails_leaves_the_port_file_of_the_server_that_runs(self):
+        first = self.serve(self.good_repository())
+        code, _ = self.run_server(f"--repository={self.good_repository()}", f"--listen={first.address}", "--metrics=",
+                                  f"--port_file={first.port_file}")
+        self.assertEqual(code, 1)
+        self.assertEqual(first.port_file.read_text().split(), [first.address, first.metrics_address])
+
     def test_the_bundled_repository_is_found_from_the_binary(self):
         for place in ("share/glowworm/repository", "../deploy/repository"):
             tree = pathlib.Path(tempfile.mkdtemp(dir=e2e.TEMPORARY)) / "tree"

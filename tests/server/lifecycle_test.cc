@@ -93,6 +93,16 @@ TEST_F(LifecycleTest, IsNeverHealthyAgainOnceItStops) {
   stopped.get();
 }
 
+TEST_F(LifecycleTest, StopsWhileModelsLoad) {
+  for (int version = 1; version <= 4; ++version) repository_.Put("slow", version, SlowFlow());
+  for (int i = 0; i < 8; ++i) {
+    auto server = Server::Start(LoopbackOptions(repository_));
+    ASSERT_TRUE(server.ok()) << server.status();
+    if (i % 2 == 0) (*server)->Stop();
+    server->reset();  // with a load under way
+  }
+}
+
 TEST_F(LifecycleTest, AnswersEverythingThatWasTakenBeforeItStops) {
   repository_.Put("slow", 1, SlowFlow());
   RunningServer running(LoopbackOptions(repository_));

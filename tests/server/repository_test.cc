@@ -21,6 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::Not;
 using Loaded = absl::StatusOr<std::shared_ptr<const ServedModel>>;
 
@@ -193,7 +194,7 @@ TEST_F(ModelRepositoryTest, IsUnavailableWhileItLoads) {
   EXPECT_EQ(CodeOf("digits"), absl::StatusCode::kOk);
 }
 
-TEST_F(ModelRepositoryTest, BeginsNoLoadOnceStopped) {
+TEST_F(ModelRepositoryTest, OnceStoppedBeginsNoLoadAndDropsTheOneUnderWay) {
   PutModel("a", "1");
   PutModel("b", "1");
   absl::Notification begun, go_on;
@@ -206,8 +207,9 @@ TEST_F(ModelRepositoryTest, BeginsNoLoadOnceStopped) {
   repository_->StopLoading();
   EXPECT_FALSE(repository_->WaitUntilLoaded());  // returns although "a" is still loading
   go_on.Notify();
-  repository_.reset();
-  EXPECT_THAT(told_, ElementsAre("a"));
+  repository_->JoinLoader();
+  EXPECT_EQ(CodeOf("a"), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(told_, IsEmpty());
 }
 
 }  // namespace
