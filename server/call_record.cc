@@ -66,7 +66,7 @@ bool CallRecord::DeadlinePassed(absl::Time now) const {
   return now >= deadline_ - DeadlineSlack(deadline_ - start_);
 }
 
-bool CallRecord::CallerGone() const { return grpc_->IsCancelled() || DeadlinePassed(RealClock()->Now()); }
+bool CallRecord::CallerGone() const { return grpc_->IsCancelled() || RealClock()->Now() >= deadline_; }
 
 grpc::Status CallRecord::End(absl::Status status) {
   const absl::Time now = RealClock()->Now();

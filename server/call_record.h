@@ -47,8 +47,8 @@ class CallRecord {
   // The peer's address without its port, for fairness.
   const std::string& source() const { return source_; }
 
-  // Whether the caller is known to be gone, or its deadline is here. (A read that fails for either looks like
-  // the end of the requests.)
+  // Whether the caller is known to be gone, or its deadline is here, to the moment. (A read that fails for
+  // either looks like the end of the requests.)
   bool CallerGone() const;
 
   // From now on the call counts under this model.

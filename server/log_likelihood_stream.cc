@@ -51,7 +51,9 @@ void LogLikelihoodStream::Accept(Exchange* exchange) {
   absl::Status status = Schedule(exchange);
   if (status.ok()) return;
   exchange->answered = true;
-  if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status)) {
+  // A server that drains says so as the reason; a model that still loads is Unavailable without one.
+  const bool draining = absl::IsUnavailable(status) && status.GetPayload(kRefusalReason).has_value();
+  if (draining || absl::IsDeadlineExceeded(status)) {
     exchange->fatal = std::move(status);  // every later message would meet the same
   } else {
     SetError(status, exchange->response.mutable_error());

@@ -50,7 +50,7 @@ class LogLikelihoodStream final
   };
 
   LogLikelihoodStream(grpc::CallbackServerContext* grpc, ServiceContext* service);
-  ~LogLikelihoodStream() = default;
+  ~LogLikelihoodStream() override = default;
 
   // Puts incoming_ into the batcher, or its error into the answer.
   void Accept(Exchange* exchange) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -32,7 +32,7 @@ class SampleStream final : public grpc::ServerWriteReactor<v1::SampleResponse>, 
 
  private:
   SampleStream(grpc::CallbackServerContext* grpc, const v1::SampleRequest* request, ServiceContext* service);
-  ~SampleStream() = default;
+  ~SampleStream() override = default;
 
   absl::Status Open();
   // Exactly one of these is under way at any time: a chunk in the batcher, a chunk being written, or the end.

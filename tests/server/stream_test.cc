@@ -95,6 +95,41 @@ TEST_F(StreamTest, GoesOnAfterAnInvalidMessage) {
   EXPECT_TRUE(stream->Finish().ok());
 }
 
+// Its models never come to load: nobody told the repository to begin.
+TEST(LoadingStreamTest, GoesOnAfterAMessageToAModelThatStillLoads) {
+  TemporaryRepository folder;
+  folder.Put("small", 1, SmallFlow());
+  const auto repository = ModelRepository::Open(folder.path(), nullptr, nullptr);
+  ASSERT_TRUE(repository.ok()) << repository.status();
+  Metrics metrics;
+  ServiceContext service_context;
+  service_context.repository = repository->get();
+  service_context.metrics = &metrics;
+  service_context.unknown_model = metrics.ForModel("", "");
+  DensityService service(&service_context);
+  grpc::ServerBuilder builder;
+  builder.RegisterService(&service);
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  const auto stub = v1::DensityService::NewStub(server->InProcessChannel(grpc::ChannelArguments()));
+
+  grpc::ClientContext context;
+  const auto stream = stub->StreamLogLikelihood(&context);
+  v1::LogLikelihoodRequest request;
+  request.mutable_model()->set_name("small");
+  v1::LogLikelihoodResponse answer;
+  for (const char* id : {"first", "second"}) {
+    request.set_request_id(id);
+    ASSERT_TRUE(stream->Write(request));
+    ASSERT_TRUE(stream->Read(&answer));
+    EXPECT_EQ(answer.request_id(), id);
+    EXPECT_EQ(answer.error().code(), 14);  // UNAVAILABLE
+    EXPECT_THAT(answer.error().message(), HasSubstr("still loading"));
+  }
+  stream->WritesDone();
+  EXPECT_TRUE(stream->Finish().ok());
+  server->Shutdown();
+}
+
 TEST_F(StreamTest, WaitsWhileTheQueueIsFull) {
   Start([](ServerOptions* o) { o->max_queue_rows = 100; });
   grpc::ClientContext context;
@@ -172,6 +207,24 @@ TEST_F(StreamTest, EndsAtItsDeadline) {
   // The server comes to its end of the call by itself, a moment before or after the caller.
   while (running_->Metric("glowworm_requests_in_flight") > 0) std::this_thread::yield();
   EXPECT_EQ(running_->Metric("glowworm_requests_total", {"code=\"DEADLINE_EXCEEDED\""}), 1);
+}
+
+TEST_F(StreamTest, MayEndItsRequestsJustBeforeTheDeadline) {
+  Start();
+  constexpr int kMaxTries = 500;  // a busy machine may really miss a deadline
+  grpc::Status status(grpc::StatusCode::UNKNOWN, "not tried");
+  for (int i = 0; i < kMaxTries && !status.ok(); ++i) {
+    grpc::ClientContext context;
+    context.set_deadline(system_clock::now() + milliseconds(15));
+    const auto stream = stub()->StreamLogLikelihood(&context);
+    stream->Write(Message(i, 1));
+    stream->WritesDone();
+    v1::LogLikelihoodResponse answer;
+    while (stream->Read(&answer)) {
+    }
+    status = stream->Finish();
+  }
+  EXPECT_TRUE(status.ok()) << status.error_message();
 }
 
 TEST_F(StreamTest, EndsWhenTheCallerCancels) {
