@@ -45,6 +45,29 @@ std::vector<fs::path> Children(const fs::path& folder, std::error_code* error) {
   return out;
 }
 
+absl::Status CannotBeRead(absl::string_view what, const std::string& why) {
+  return absl::FailedPreconditionError(absl::StrCat(what, " cannot be read: ", why));
+}
+
+// What lies at a path, links followed: not_found only where there is not even a link.
+struct Found {
+  fs::file_type type = fs::file_type::none;
+  absl::Status error;
+};
+Found Look(const fs::path& path) {
+  Found out;
+  std::error_code error;
+  out.type = fs::status(path, error).type();
+  if (out.type == fs::file_type::not_found) {
+    if (fs::symlink_status(path, error).type() == fs::file_type::symlink) {
+      out.error = CannotBeRead(path.filename().string(), "it is a symbolic link to nothing");
+    }
+  } else if (error) {
+    out.error = CannotBeRead(path.filename().string(), error.message());
+  }
+  return out;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ModelRepository>> ModelRepository::Open(const std::string& root, Loader loader,
@@ -77,20 +100,15 @@ absl::Status ModelRepository::Scan() {
   MutexLock lock(&mutex_);
   for (const fs::path& model : Children(root_, &error)) {
     const std::string name = model.filename().string();
-    std::error_code ignored;
-    if (!fs::is_directory(model, ignored)) continue;
+    const Found found = Look(model);
+    if (found.type != fs::file_type::directory && found.error.ok()) continue;
     if (!IsModelName(name)) {
       LogWarning(
           absl::StrCat("ignored folder=", Sanitized(name, kMaxNameBytes), " reason=\"not a model name\""));
-      continue;
-    }
-    for (const fs::path& folder : Children(model, &ignored)) {
-      const int64_t version = ParseVersion(folder.filename().string());
-      if (version == 0 || !fs::exists(folder / kFlowFile, ignored)) continue;
-      ModelEntry& entry = models_[name][version];
-      entry.name = name;
-      entry.version = version;
-      to_load_.emplace_back(name, version);
+    } else if (!found.error.ok()) {
+      AddEntry(name, 0, found.error);
+    } else {
+      ScanModel(name);
     }
   }
   if (error)
@@ -99,34 +117,64 @@ absl::Status ModelRepository::Scan() {
   return absl::OkStatus();
 }
 
+void ModelRepository::ScanModel(const std::string& name) {
+  std::error_code error;
+  for (const fs::path& folder : Children(fs::path(root_) / name, &error)) {
+    const int64_t version = ParseVersion(folder.filename().string());
+    if (version == 0) continue;
+    Found found = Look(folder);
+    if (found.error.ok() && found.type != fs::file_type::directory) continue;
+    if (found.error.ok()) found = Look(folder / kFlowFile);
+    if (found.error.ok() && found.type == fs::file_type::not_found) {
+      LogWarning(absl::StrCat("ignored folder=", name, "/", version, " reason=\"no ", kFlowFile, " in it\""));
+    } else {
+      AddEntry(name, version, found.error);
+    }
+  }
+  if (error) AddEntry(name, 0, CannotBeRead("the model's folder", error.message()));
+}
+
+void ModelRepository::AddEntry(const std::string& name, int64_t version, absl::Status error) {
+  ModelEntry& entry = models_[name][version];
+  entry.name = name;
+  entry.version = version;
+  entry.error = std::move(error);
+  if (!entry.error.ok()) entry.state = ModelState::kFailed;
+  to_load_.emplace_back(name, version);
+}
+
 void ModelRepository::LoadAll() {
   setpriority(PRIO_PROCESS, 0, kLoaderNiceness);  // of this thread; serving goes first
   for (const auto& [name, version] : to_load_) {
-    {
-      MutexLock lock(&mutex_);
-      if (stopping_) return;
-    }
-    const std::string path = PathOf(root_, name, version);
-    absl::StatusOr<std::shared_ptr<const ServedModel>> served = loader_(name, version, path);
     ModelEntry now;
     {
       MutexLock lock(&mutex_);
+      if (stopping_) return;
+      now = models_[name][version];
+    }
+    if (now.state == ModelState::kLoading) Load(name, version, &now);
+    {
+      MutexLock lock(&mutex_);
       if (stopping_) return;  // too late to be drained
-      ModelEntry& entry = models_[name][version];
-      entry.state = served.ok() ? ModelState::kReady : ModelState::kFailed;
-      if (served.ok()) {
-        entry.served = *std::move(served);
-      } else {
-        entry.error = absl::Status(served.status().code(),
-                                   absl::StrReplaceAll(served.status().message(), {{path, kFlowFile}}));
-      }
-      now = entry;
+      models_[name][version] = now;
     }
     listener_(now);
   }
   MutexLock lock(&mutex_);
   loaded_ = true;
   loaded_cv_.notify_all();
+}
+
+void ModelRepository::Load(const std::string& name, int64_t version, ModelEntry* entry) {
+  const std::string path = PathOf(root_, name, version);
+  absl::StatusOr<std::shared_ptr<const ServedModel>> served = loader_(name, version, path);
+  entry->state = served.ok() ? ModelState::kReady : ModelState::kFailed;
+  if (served.ok()) {
+    entry->served = *std::move(served);
+  } else {
+    entry->error = absl::Status(served.status().code(),
+                                absl::StrReplaceAll(served.status().message(), {{path, kFlowFile}}));
+  }
 }
 
 const ModelEntry* ModelRepository::FindEntry(const Versions& versions, int64_t version) const {

@@ -1,8 +1,11 @@
 // ModelRepository: the folder of models that the server was started with, and what became of each.
 //
 // <root>/<model>/<version>/flow.safetensors, version a positive integer; anything else in these folders is
-// ignored. The folder is read once. Models load one after the other on a background thread of low priority; a
-// failed one stays listed with its error. Thread-safe. Tested by tests/server/repository_test.cc.
+// ignored, a version folder without that file too (with a warning: it may be one that is still being copied).
+// What is there and cannot be read, a symbolic link to nothing included, is a failed model; a whole model
+// folder of that kind is listed as version 0. The folder is read once. Models load one after the other on a
+// background thread of low priority; a failed one stays listed with its error. Thread-safe. Tested by
+// tests/server/repository_test.cc.
 
 #ifndef GLOWWORM_SERVER_MODEL_REPOSITORY_H_
 #define GLOWWORM_SERVER_MODEL_REPOSITORY_H_
@@ -77,6 +80,11 @@ class ModelRepository {
 
   ModelRepository(std::string root, Loader loader, Listener listener);
   absl::Status Scan();
+  void ScanModel(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `error` says why it has failed already; OK if it is to be loaded.
+  void AddEntry(const std::string& name, int64_t version, absl::Status error)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Load(const std::string& name, int64_t version, ModelEntry* entry);
   void LoadAll();
   const ModelEntry* FindEntry(const Versions& versions, int64_t version) const;
 

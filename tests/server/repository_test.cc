@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -98,6 +99,50 @@ TEST_F(ModelRepositoryTest, ListsModelsAndIgnoresTheRest) {
   }
   Open();
   EXPECT_THAT(Listed(), ElementsAre("digits/1", "digits/12", "thyroid/3"));
+}
+
+TEST_F(ModelRepositoryTest, ListsAsFailedWhatIsThereAndCannotBeRead) {
+  PutModel("good", "1");
+  fs::create_directories(root_ / "links" / "3");
+  fs::create_symlink("nowhere", root_ / "dangling");
+  fs::create_symlink("loop", root_ / "loop");
+  fs::create_symlink("nowhere", root_ / "links" / "1");
+  fs::create_symlink("2", root_ / "links" / "2");
+  fs::create_symlink("nowhere", root_ / "links" / "3" / "flow.safetensors");
+  Open();
+  EXPECT_THAT(Listed(), ElementsAre("dangling/0", "good/1", "links/1", "links/2", "links/3", "loop/0"));
+  EXPECT_THAT(told_, ElementsAre("dangling", "good", "links", "links", "links", "loop"));
+  EXPECT_EQ(CodeOf("good"), absl::StatusCode::kOk);
+  const auto error_of = [this](const std::string& name, int64_t version) {
+    return std::string(repository_->Find(name, version).status().message());
+  };
+  EXPECT_THAT(error_of("dangling", 0),
+              HasSubstr("dangling cannot be read: it is a symbolic link to nothing"));
+  EXPECT_THAT(error_of("loop", 0), HasSubstr("loop cannot be read: Too many levels of symbolic links"));
+  EXPECT_THAT(error_of("links", 2), HasSubstr("2 cannot be read: Too many levels of symbolic links"));
+  EXPECT_THAT(error_of("links", 3), HasSubstr("flow.safetensors cannot be read: it is a symbolic link"));
+}
+
+// The permissions of a folder say nothing to root, so that root looks as somebody else.
+TEST_F(ModelRepositoryTest, ListsAsFailedAFolderThatItMayNotRead) {
+  PutModel("good", "1");
+  PutModel("closed", "1");
+  PutModel("half", "1");
+  fs::permissions(root_, fs::perms(0755));
+  fs::permissions(root_ / "closed", fs::perms::none);
+  fs::permissions(root_ / "half" / "1", fs::perms::none);
+  constexpr uid_t kNobody = 65534;
+  const bool root = geteuid() == 0;
+  ASSERT_EQ(root ? seteuid(kNobody) : 0, 0);
+  Open();
+  ASSERT_EQ(root ? seteuid(0) : 0, 0);
+  fs::permissions(root_ / "closed", fs::perms(0755));
+  fs::permissions(root_ / "half" / "1", fs::perms(0755));
+  EXPECT_THAT(Listed(), ElementsAre("closed/0", "good/1", "half/1"));
+  EXPECT_THAT(std::string(repository_->Find("closed", 0).status().message()),
+              HasSubstr("the model's folder cannot be read: Permission denied"));
+  EXPECT_THAT(std::string(repository_->Find("half", 0).status().message()),
+              HasSubstr("flow.safetensors cannot be read: Permission denied"));
 }
 
 TEST_F(ModelRepositoryTest, RefusesAFolderThatIsNotThere) {
