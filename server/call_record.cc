@@ -62,6 +62,13 @@ CallRecord::CallRecord(Method method, grpc::CallbackServerContext* grpc, Service
   if (!request_id_.empty()) grpc_->AddInitialMetadata(kRequestId, request_id_);
 }
 
+void CallRecord::SetModel(const ModelEntry& entry) {
+  if (model_ == nullptr) model_ = entry.served;
+  if (entry.state == ModelState::kFailed && failed_model_ == nullptr) {
+    failed_model_ = service_->metrics->ForModel(entry.name, absl::StrCat(entry.version));
+  }
+}
+
 bool CallRecord::DeadlinePassed(absl::Time now) const {
   return now >= deadline_ - DeadlineSlack(deadline_ - start_);
 }
@@ -74,7 +81,9 @@ grpc::Status CallRecord::End(absl::Status status) {
     status = absl::DeadlineExceededError("the call's deadline passed before its answer was ready");
   }
   if (!status.ok()) AddOverloadTrailers(status);
-  ModelMetrics* metrics = model_ == nullptr ? service_->unknown_model.get() : model_->metrics();
+  ModelMetrics* const metrics = model_ != nullptr          ? model_->metrics()
+                                : failed_model_ != nullptr ? failed_model_.get()
+                                                           : service_->unknown_model.get();
   metrics->CallEnded(method_, static_cast<int>(status.code()), now - start_);
   service_->metrics->CallEnded();
   LogEnd(status, now - start_);

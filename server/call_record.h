@@ -51,8 +51,9 @@ class CallRecord {
   // either looks like the end of the requests.)
   bool CallerGone() const;
 
-  // From now on the call counts under this model.
-  void SetModel(std::shared_ptr<const ServedModel> model) { model_ = std::move(model); }
+  // From now on the call counts under this model, if it is ready or has failed; one that still loads counts
+  // as unknown. The first ready model that is named stays.
+  void SetModel(const ModelEntry& entry);
   const std::shared_ptr<const ServedModel>& model() const { return model_; }
   void AddRows(int64_t rows) { rows_ += rows; }
 
@@ -74,6 +75,7 @@ class CallRecord {
   const std::string source_;
   std::string request_id_;
   std::shared_ptr<const ServedModel> model_;
+  std::shared_ptr<ModelMetrics> failed_model_;
   int64_t rows_ = 0;
 };
 

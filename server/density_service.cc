@@ -68,8 +68,15 @@ grpc::ServerUnaryReactor* DensityService::ListModels(grpc::CallbackServerContext
     FillEntry(entry, context_->limits, response->add_models());
   }
   response->set_server_version(kServerVersion);
-  const auto bytes = static_cast<int64_t>(response->ByteSizeLong());
-  if (bytes > context_->limits.max_reply_bytes) {  // layers and provenance may be large
+  auto bytes = static_cast<int64_t>(response->ByteSizeLong());
+  if (bytes > context_->limits.max_reply_bytes) {
+    for (v1::Model& model : *response->mutable_models()) {
+      model.clear_layers();
+      model.clear_provenance();
+    }
+    bytes = static_cast<int64_t>(response->ByteSizeLong());
+  }
+  if (bytes > context_->limits.max_reply_bytes) {
     response->Clear();
     return call->End(absl::ResourceExhaustedError(
         absl::StrCat("the list of models takes ", bytes, " bytes, the server sends at most ",
@@ -86,7 +93,7 @@ grpc::ServerUnaryReactor* DensityService::GetModel(grpc::CallbackServerContext* 
   const absl::StatusOr<ModelEntry> entry =
       context_->repository->Describe(request->model().name(), request->model().version());
   if (!entry.ok()) return call->End(entry.status());
-  call->record()->SetModel(entry->served);
+  call->record()->SetModel(*entry);
   FillEntry(*entry, context_->limits, response);
   return call->End(absl::OkStatus());
 }

@@ -16,6 +16,8 @@ class DensityService final : public v1::DensityService::CallbackService {
   // REQUIRES: `context` outlives the gRPC server.
   explicit DensityService(ServiceContext* context) : context_(context) {}
 
+  // Without `layers` and `provenance` (GetModel has them) where the whole list would exceed max_reply_bytes;
+  // RESOURCE_EXHAUSTED if it still does.
   grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* grpc,
                                        const v1::ListModelsRequest* request,
                                        v1::ListModelsResponse* response) override;

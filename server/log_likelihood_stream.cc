@@ -61,10 +61,10 @@ void LogLikelihoodStream::Accept(Exchange* exchange) {
 }
 
 absl::Status LogLikelihoodStream::Schedule(Exchange* exchange) {
-  absl::StatusOr<std::shared_ptr<const ServedModel>> model = FindModel(incoming_.model(), *service_);
+  absl::StatusOr<std::shared_ptr<const ServedModel>> model =
+      FindModel(incoming_.model(), *service_, &record_);
   if (!model.ok()) return model.status();
   exchange->model = *model;
-  if (record_.model() == nullptr) record_.SetModel(*model);
   absl::Status status = Validate(incoming_, (*model)->info(), service_->limits);
   if (!status.ok()) return status;
   auto payload = TakeRows(&incoming_, (*model)->info());

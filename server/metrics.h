@@ -37,8 +37,8 @@ class Metrics {
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;
 
-  // The series of one model version; ("", "") stands for calls to models that are not served. They disappear
-  // when the last pointer to them goes. REQUIRES: *this outlives it.
+  // The series of one model version; ("", "") stands for calls that reach no ready or failed one. They
+  // disappear when the last pointer to them goes. REQUIRES: *this outlives it.
   std::shared_ptr<ModelMetrics> ForModel(const std::string& model, const std::string& version);
 
   // Calls between arrival and end.

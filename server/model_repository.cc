@@ -222,11 +222,15 @@ absl::StatusOr<std::shared_ptr<const ServedModel>> ModelRepository::Find(absl::s
                                                                          int64_t version) const {
   absl::StatusOr<ModelEntry> entry = Describe(name, version);
   if (!entry.ok()) return entry.status();
-  if (entry->state == ModelState::kReady) return entry->served;
-  const std::string which = absl::StrCat("model '", entry->name, "' version ", entry->version);
-  if (entry->state == ModelState::kLoading)
+  return Served(*entry);
+}
+
+absl::StatusOr<std::shared_ptr<const ServedModel>> ModelRepository::Served(const ModelEntry& entry) {
+  if (entry.state == ModelState::kReady) return entry.served;
+  const std::string which = absl::StrCat("model '", entry.name, "' version ", entry.version);
+  if (entry.state == ModelState::kLoading)
     return absl::UnavailableError(absl::StrCat(which, " is still loading"));
-  return absl::FailedPreconditionError(absl::StrCat(which, " failed to load: ", entry->error.message()));
+  return absl::FailedPreconditionError(absl::StrCat(which, " failed to load: ", entry.error.message()));
 }
 
 std::vector<ModelEntry> ModelRepository::List() const {

@@ -61,6 +61,8 @@ class ModelRepository {
   // there is. NotFound if it is not in the repository, Unavailable while it loads, FailedPrecondition with
   // its error if it failed (trying again will not help), InvalidArgument if an empty name could mean several.
   absl::StatusOr<std::shared_ptr<const ServedModel>> Find(absl::string_view name, int64_t version) const;
+  // Find's answer for an entry of Describe.
+  static absl::StatusOr<std::shared_ptr<const ServedModel>> Served(const ModelEntry& entry);
   // The same, but a model that loads or has failed is an answer too.
   absl::StatusOr<ModelEntry> Describe(absl::string_view name, int64_t version) const;
   // Every model version, by name and version.

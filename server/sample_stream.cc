@@ -29,9 +29,9 @@ SampleStream::SampleStream(grpc::CallbackServerContext* grpc, const v1::SampleRe
     : request_(request), service_(service), record_(Method::kStreamSamples, grpc, service) {}
 
 absl::Status SampleStream::Open() {
-  absl::StatusOr<std::shared_ptr<const ServedModel>> model = FindModel(request_->model(), *service_);
+  absl::StatusOr<std::shared_ptr<const ServedModel>> model =
+      FindModel(request_->model(), *service_, &record_);
   if (!model.ok()) return model.status();
-  record_.SetModel(*model);
   const FlowInfo& flow = (*model)->info();
   absl::Status status = ValidateStream(*request_, flow, service_->limits);
   if (!status.ok()) return status;

@@ -160,6 +160,8 @@ absl::StatusOr<std::shared_ptr<const ServedModel>> Server::Load(const std::strin
 void Server::ModelChanged(const ModelEntry& entry) {
   const std::string which = absl::StrCat(" model=", entry.name, " version=", entry.version);
   if (entry.state == ModelState::kFailed) {
+    // Its folder may be what failed, and then Load made none.
+    model_metrics_.push_back(metrics_->ForModel(entry.name, absl::StrCat(entry.version)));
     LogError(absl::StrCat("failed", which, " error=\"", entry.error.message(), "\""));
     return;
   }

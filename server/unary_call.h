@@ -62,15 +62,20 @@ void SetModelRef(const ServedModel& model, Response* response) {
   response->mutable_model()->set_version(model.version());
 }
 
-// Finds the model that a request means. The name is checked before it is looked up.
+// Finds the model that a request means and notes it in the call's record. The name is checked before it is
+// looked up.
 inline absl::StatusOr<std::shared_ptr<const ServedModel>> FindModel(const v1::ModelRef& ref,
-                                                                    const ServiceContext& service) {
+                                                                    const ServiceContext& service,
+                                                                    CallRecord* record) {
   if (service.streams.draining()) {
     return Refusal(absl::StatusCode::kUnavailable, "draining", "the server is shutting down");
   }
   absl::Status status = ValidateModelRef(ref);
   if (!status.ok()) return status;
-  return service.repository->Find(ref.name(), ref.version());
+  const absl::StatusOr<ModelEntry> entry = service.repository->Describe(ref.name(), ref.version());
+  if (!entry.ok()) return entry.status();
+  record->SetModel(*entry);
+  return ModelRepository::Served(*entry);
 }
 
 // The task that carries a call's rows; `done` is left to the caller.
@@ -115,9 +120,9 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   }
 
   absl::Status Schedule() {
-    absl::StatusOr<std::shared_ptr<const ServedModel>> model = FindModel(request_->model(), *service_);
+    absl::StatusOr<std::shared_ptr<const ServedModel>> model =
+        FindModel(request_->model(), *service_, &record_);
     if (!model.ok()) return model.status();
-    record_.SetModel(*model);
     const FlowInfo& flow = (*model)->info();
     absl::Status status = Validate(*request_, flow, service_->limits);
     if (!status.ok()) return status;

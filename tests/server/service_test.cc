@@ -142,6 +142,23 @@ TEST_F(ServiceTest, DescribesItsModels) {
   EXPECT_EQ(model.SerializeAsString(), list.models(1).SerializeAsString());
 }
 
+TEST_F(ServiceTest, ListsModelsWithoutTheirLayersWhereTheWholeIsMoreThanAReplyHolds) {
+  Start();
+  v1::ListModelsResponse whole, list;
+  grpc::ClientContext first, second, third;
+  ASSERT_TRUE(stub()->ListModels(&first, v1::ListModelsRequest(), &whole).ok());
+  // The limit is in the list too, and a smaller number may take fewer bytes.
+  Start([&](ServerOptions* o) { o->max_reply_bytes = static_cast<int64_t>(whole.ByteSizeLong()) - 20; });
+  ASSERT_TRUE(stub()->ListModels(&second, v1::ListModelsRequest(), &list).ok());
+  ASSERT_EQ(list.models_size(), 1);
+  EXPECT_EQ(list.models(0).layers_size(), 0);
+  EXPECT_EQ(list.models(0).parameters(), whole.models(0).parameters());
+  EXPECT_EQ(list.models(0).sha256(), whole.models(0).sha256());
+  v1::Model model;
+  ASSERT_TRUE(stub()->GetModel(&third, v1::GetModelRequest(), &model).ok());
+  EXPECT_GT(model.layers_size(), 0);
+}
+
 TEST_F(ServiceTest, RefusesToListMoreThanAReplyHolds) {
   Start([](ServerOptions* o) { o->max_reply_bytes = 100; });
   v1::ListModelsResponse list;
@@ -153,8 +170,12 @@ TEST_F(ServiceTest, RefusesToListMoreThanAReplyHolds) {
 
 TEST(FindModel, SaysWhyWhileTheServerDrains) {
   ServiceContext service;
+  Metrics metrics;
+  service.metrics = &metrics;
   service.streams.Drain();
-  const absl::Status status = FindModel(v1::ModelRef(), service).status();
+  grpc::CallbackServerContext grpc;
+  CallRecord record(Method::kEncode, &grpc, &service);
+  const absl::Status status = FindModel(v1::ModelRef(), service, &record).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(status.GetPayload(kRefusalReason), absl::Cord("draining"));
 }
@@ -168,6 +189,12 @@ TEST_F(ServiceTest, AnswersWithTheErrorOfAFailedModel) {
   const grpc::Status status = LogLikelihood(request, &response);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
   EXPECT_THAT(status.error_message(), HasSubstr("failed to load"));
+  // It is counted under its name, and stays so.
+  const std::vector<std::string> labels = {"code=\"FAILED_PRECONDITION\"", "model=\"broken\"",
+                                           "version=\"1\""};
+  EXPECT_EQ(running_->Metric("glowworm_requests_total", labels), 1);
+  EXPECT_FALSE(LogLikelihood(request, &response).ok());
+  EXPECT_EQ(running_->Metric("glowworm_requests_total", labels), 2);
 }
 
 TEST_F(ServiceTest, EchoesTheRequestIdOnSuccessAndFailure) {
