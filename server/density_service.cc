@@ -127,8 +127,8 @@ grpc::ServerWriteReactor<v1::SampleResponse>* DensityService::StreamSamples(
   return SampleStream::Start(grpc, request, context_);
 }
 
-grpc::ServerBidiReactor<v1::LogLikelihoodRequest, v1::LogLikelihoodResponse>*
-DensityService::StreamLogLikelihood(grpc::CallbackServerContext* grpc) {
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* DensityService::StreamLogLikelihood(
+    grpc::CallbackServerContext* grpc) {
   return LogLikelihoodStream::Start(grpc, context_);
 }
 

@@ -11,7 +11,23 @@
 
 namespace glowworm {
 
-class DensityService final : public v1::DensityService::CallbackService {
+// The callback API for all methods, with messages as bytes for StreamLogLikelihood (see its header).
+template <template <typename> class... Methods>
+struct CallbackMethods {
+  using Service = v1::DensityService::Service;
+};
+template <template <typename> class First, template <typename> class... Others>
+struct CallbackMethods<First, Others...> {
+  using Service = First<typename CallbackMethods<Others...>::Service>;
+};
+using DensityCallbackService = CallbackMethods<
+    v1::DensityService::WithCallbackMethod_ListModels, v1::DensityService::WithCallbackMethod_GetModel,
+    v1::DensityService::WithCallbackMethod_LogLikelihood, v1::DensityService::WithCallbackMethod_Encode,
+    v1::DensityService::WithCallbackMethod_Decode, v1::DensityService::WithCallbackMethod_Sample,
+    v1::DensityService::WithCallbackMethod_StreamSamples,
+    v1::DensityService::WithRawCallbackMethod_StreamLogLikelihood>::Service;
+
+class DensityService final : public DensityCallbackService {
  public:
   // REQUIRES: `context` outlives the gRPC server.
   explicit DensityService(ServiceContext* context) : context_(context) {}
@@ -34,7 +50,7 @@ class DensityService final : public v1::DensityService::CallbackService {
                                    v1::SampleResponse* response) override;
   grpc::ServerWriteReactor<v1::SampleResponse>* StreamSamples(grpc::CallbackServerContext* grpc,
                                                               const v1::SampleRequest* request) override;
-  grpc::ServerBidiReactor<v1::LogLikelihoodRequest, v1::LogLikelihoodResponse>* StreamLogLikelihood(
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* StreamLogLikelihood(
       grpc::CallbackServerContext* grpc) override;
 
  private:

@@ -2,6 +2,8 @@
 
 #include "server/log_likelihood_stream.h"
 
+#include <grpcpp/impl/codegen/proto_utils.h>
+
 #include <utility>
 #include <vector>
 
@@ -42,13 +44,21 @@ void LogLikelihoodStream::OnReadDone(bool ok) {
 }
 
 void LogLikelihoodStream::Accept(Exchange* exchange) {
-  exchange->bytes = static_cast<int64_t>(incoming_.ByteSizeLong());
+  exchange->bytes = static_cast<int64_t>(incoming_.Length());
   bytes_in_flight_ += exchange->bytes;
-  // Before the rows are scheduled: from then on a worker may be filling the response.
-  if (incoming_.request_id().size() <= kMaxRequestIdBytes) {
-    exchange->response.set_request_id(incoming_.request_id());
+  v1::LogLikelihoodRequest request;
+  absl::Status status;
+  if (grpc::SerializationTraits<v1::LogLikelihoodRequest>::Deserialize(&incoming_, &request).ok()) {
+    // Before the rows are scheduled: from then on a worker may be filling the response.
+    if (request.request_id().size() <= kMaxRequestIdBytes) {
+      exchange->response.set_request_id(request.request_id());
+    }
+    status = Schedule(&request, exchange);
+  } else {
+    status =
+        absl::InvalidArgumentError("expected a LogLikelihoodRequest, got bytes that do not parse as one");
   }
-  absl::Status status = Schedule(exchange);
+  incoming_.Clear();
   if (status.ok()) return;
   exchange->answered = true;
   // A server that drains says so as the reason; a model that still loads is Unavailable without one.
@@ -60,14 +70,13 @@ void LogLikelihoodStream::Accept(Exchange* exchange) {
   }
 }
 
-absl::Status LogLikelihoodStream::Schedule(Exchange* exchange) {
-  absl::StatusOr<std::shared_ptr<const ServedModel>> model =
-      FindModel(incoming_.model(), *service_, &record_);
+absl::Status LogLikelihoodStream::Schedule(v1::LogLikelihoodRequest* request, Exchange* exchange) {
+  absl::StatusOr<std::shared_ptr<const ServedModel>> model = FindModel(request->model(), *service_, &record_);
   if (!model.ok()) return model.status();
   exchange->model = *model;
-  absl::Status status = Validate(incoming_, (*model)->info(), service_->limits);
+  absl::Status status = Validate(*request, (*model)->info(), service_->limits);
   if (!status.ok()) return status;
-  auto payload = TakeRows(&incoming_, (*model)->info());
+  auto payload = TakeRows(request, (*model)->info());
   exchange->payload = payload.get();
 
   std::unique_ptr<Task> task = MakeTask(record_, std::move(payload));
@@ -108,7 +117,11 @@ void LogLikelihoodStream::Advance() {
     Exchange* const oldest = exchanges_.front().get();
     if (oldest->fatal.ok()) {
       writing_ = true;
-      StartWrite(&oldest->response);
+      bool own_buffer;
+      // Fails only for a message beyond 2 GiB; replies are bounded at admission.
+      grpc::SerializationTraits<v1::LogLikelihoodResponse>::Serialize(oldest->response, &oldest->reply,
+                                                                      &own_buffer);
+      StartWrite(&oldest->reply);
     } else {
       fatal_ = oldest->fatal;
     }

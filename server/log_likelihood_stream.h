@@ -1,11 +1,13 @@
 // LogLikelihoodStream: StreamLogLikelihood. Requests are computed side by side and answered in their order.
 // With eight of them, or 4 MiB, in flight it stops reading, so that the client's writes wait. An invalid
 // request, or one that the process has no memory for, is answered with `error` and the stream goes on; while
-// the queue is full it waits. Tested by tests/server/stream_test.cc.
+// the queue is full it waits. Messages are parsed here and not by gRPC, which would take one that cannot be
+// parsed for the end of the stream. Tested by tests/server/stream_test.cc.
 
 #ifndef GLOWWORM_SERVER_LOG_LIKELIHOOD_STREAM_H_
 #define GLOWWORM_SERVER_LOG_LIKELIHOOD_STREAM_H_
 
+#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
 #include <cstdint>
@@ -24,9 +26,8 @@
 namespace glowworm {
 
 // Deletes itself when the call is over.
-class LogLikelihoodStream final
-    : public grpc::ServerBidiReactor<v1::LogLikelihoodRequest, v1::LogLikelihoodResponse>,
-      public LiveStreams::Stream {
+class LogLikelihoodStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
+                                  public LiveStreams::Stream {
  public:
   static constexpr size_t kMaxMessagesInFlight = 8;
   static constexpr int64_t kMaxBytesInFlight = 4 << 20;
@@ -42,6 +43,7 @@ class LogLikelihoodStream final
     std::shared_ptr<const ServedModel> model;
     EncodePayload* payload = nullptr;  // the batcher's task owns it
     v1::LogLikelihoodResponse response;
+    grpc::ByteBuffer reply;  // the response, serialised to be written
     Reservation reservation;
     TaskId task_id = 0;
     int64_t bytes = 0;
@@ -52,9 +54,10 @@ class LogLikelihoodStream final
   LogLikelihoodStream(grpc::CallbackServerContext* grpc, ServiceContext* service);
   ~LogLikelihoodStream() override = default;
 
-  // Puts incoming_ into the batcher, or its error into the answer.
+  // Parses incoming_ and puts it into the batcher, or its error into the answer.
   void Accept(Exchange* exchange) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status Schedule(Exchange* exchange) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Schedule(v1::LogLikelihoodRequest* request, Exchange* exchange)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Computed(Exchange* exchange, absl::Status result, TaskTiming timing, Reservation reservation);
   // Does whatever can be done now: write, end, read. The gRPC calls in it return at once and run no reaction
   // here.
@@ -72,7 +75,7 @@ class LogLikelihoodStream final
 
   Mutex mutex_;
   CallRecord record_ ABSL_GUARDED_BY(mutex_);
-  v1::LogLikelihoodRequest incoming_;                                        // gRPC's while reading_
+  grpc::ByteBuffer incoming_;                                                // gRPC's while reading_
   std::deque<std::unique_ptr<Exchange>> exchanges_ ABSL_GUARDED_BY(mutex_);  // in the order of the requests
   int64_t bytes_in_flight_ ABSL_GUARDED_BY(mutex_) = 0;
   int tasks_ ABSL_GUARDED_BY(mutex_) = 0;  // in the batcher

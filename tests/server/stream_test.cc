@@ -130,6 +130,23 @@ TEST(LoadingStreamTest, GoesOnAfterAMessageToAModelThatStillLoads) {
   server->Shutdown();
 }
 
+TEST_F(StreamTest, AMessageThatDoesNotParseGetsAnErrorAndTheStreamGoesOn) {
+  Start();
+  grpc::ClientContext context;
+  const auto stream = stub()->StreamLogLikelihood(&context);
+  v1::LogLikelihoodRequest broken = Message(1, 2);
+  broken.set_request_id("\xff\xfe");  // not UTF-8: written by this client, refused by every parser
+  for (const v1::LogLikelihoodRequest& request : {Message(0, 2), broken, Message(2, 2)}) {
+    ASSERT_TRUE(stream->Write(request));
+  }
+  stream->WritesDone();
+  std::vector<int> codes;
+  v1::LogLikelihoodResponse answer;
+  while (stream->Read(&answer)) codes.push_back(answer.error().code());
+  EXPECT_TRUE(stream->Finish().ok());
+  EXPECT_THAT(codes, testing::ElementsAre(0, 3, 0));  // INVALID_ARGUMENT
+}
+
 TEST_F(StreamTest, WaitsWhileTheQueueIsFull) {
   Start([](ServerOptions* o) { o->max_queue_rows = 100; });
   grpc::ClientContext context;
