@@ -114,7 +114,12 @@ class Server:
         self._new_line = threading.Condition()
         threading.Thread(target=self._read, daemon=True).start()
         if wait:
-            self.wait_for(" serving ")
+            try:
+                self.wait_for(" serving ")
+            except AssertionError:  # nobody else knows the process yet
+                self.process.kill()
+                self.process.wait()
+                raise
             self.address, self.metrics_address = self.port_file.read_text().split()
 
     def _read(self):
