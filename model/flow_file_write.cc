@@ -218,6 +218,8 @@ class Writer {
                      {"clamp", affine->clamp}};
   }
 
+  void AddOp(const std::string&, const Autoregressive&, const EventShape&, Out*) {}
+
   std::vector<TensorData> tensors_;
   std::set<std::string> names_;
 };

@@ -180,18 +180,50 @@ struct AffineTransform {
 };
 struct AdditiveTransform {};
 
+enum class SplineParametrization { kSoftmax, kSoftclip };
+// The monotone rational-quadratic spline of Durkan et al. 2019 (arXiv:1906.04032) on [-tail_bound,
+// tail_bound], the identity outside. Its 3K - 1 raw numbers are [w (K) | h (K) | d (K-1)].
+struct SplineTransform {
+  int64_t bins = 0;  // K
+  double tail_bound = 0;
+  double min_bin_width = 0, min_bin_height = 0, min_derivative = 0;  // kSoftclip: 0
+  double width_height_scale = 1;                                     // kSoftclip: 1
+  SplineParametrization parametrization = SplineParametrization::kSoftmax;
+};
+// An unconditional spline on the identity channels of a coupling, whose net reads their values from before
+// it.
+struct IdentitySpline {
+  std::vector<double> widths, heights;  // (I, K) raw
+  std::vector<double> derivatives;      // (I, K-1) raw
+  SplineTransform spline;
+};
+
 // a = the identity channels, b = the transformed ones, in the order the indices list them; the net reads a
-// (and the context) and gives [shift (T) | raw scale (T)] for kAffine, [shift (T)] for kAdditive.
+// (and the context) and gives [shift (T) | raw scale (T)] for AffineTransform, [shift (T)] for
+// AdditiveTransform, and a block of 3K - 1 raw numbers per transformed channel, (T, 3K-1), for
+// SplineTransform.
 struct Coupling {
-  std::vector<int64_t> identity;
-  std::vector<int64_t> transformed;
+  std::vector<int64_t> identity;     // (I)
+  std::vector<int64_t> transformed;  // (T)
   Net net;
-  std::variant<AffineTransform, AdditiveTransform> transform;
+  std::variant<AffineTransform, AdditiveTransform, SplineTransform> transform;
+  std::optional<IdentitySpline> identity_spline;
+};
+
+// kForward: z_i = map_i(x_i) with parameters from x (MAF). kInverse: x_i = map_i(z_i), from z (IAF).
+enum class ParallelDirection { kForward, kInverse };
+// Feature order[k]'s parameters depend on features order[0 .. k-1] (and the context) only. The net's output
+// is a block a feature in natural order: (D, 2) [shift, raw scale] or (D, 3K-1) [w | h | d].
+struct Autoregressive {
+  std::vector<int64_t> order;  // (D)
+  Net net;
+  ParallelDirection parallel = ParallelDirection::kForward;
+  std::variant<AffineTransform, SplineTransform> transform;
 };
 
 struct Layer {
   std::string name;
-  std::variant<Affine, Linear, Permutation, Squeeze, Split, Logit, Coupling> op;
+  std::variant<Affine, Linear, Permutation, Squeeze, Split, Logit, Coupling, Autoregressive> op;
 };
 
 // --- The flow ---

@@ -35,7 +35,7 @@ std::vector<int64_t> Pick(const std::vector<int64_t>& from, const std::vector<in
 
 const char* Kind(const Layer& layer) {
   constexpr const char* kNames[] = {"affine", "linear", "permutation", "squeeze",
-                                    "split",  "logit",  "coupling"};
+                                    "split",  "logit",  "coupling",    "autoregressive"};
   return kNames[layer.op.index()];
 }
 
@@ -68,6 +68,7 @@ class Compiler {
   absl::Status Add(const Layer& layer, const Split& split);
   absl::Status Add(const Layer& layer, const Logit& logit);
   absl::Status Add(const Layer& layer, const Coupling& coupling);
+  absl::Status Add(const Layer& layer, const Autoregressive& layer_op);
 
   void Emit(const std::string& name, std::vector<int64_t> emit, std::vector<int64_t> keep, const Base& base);
   NormalDensity Density(const Base& base, int64_t channels);
@@ -247,11 +248,39 @@ absl::Status Compiler::Add(const Layer& layer, const Coupling& coupling) {
   std::vector<int64_t> identity = Pick(physical_, coupling.identity);
   std::vector<int64_t> transformed = Pick(physical_, coupling.transformed);
   if (const auto* affine = std::get_if<AffineTransform>(&coupling.transform)) {
-    Push(layer.name, AffineCoupling{std::move(identity), std::move(transformed), coupling.net, *affine},
-         shape_);
+    Push(layer.name, AffineCoupling{identity, std::move(transformed), coupling.net, *affine}, shape_);
+  } else if (const auto* spline = std::get_if<SplineTransform>(&coupling.transform)) {
+    Push(layer.name, SplineCoupling{identity, std::move(transformed), coupling.net, *spline}, shape_);
   } else {
-    Push(layer.name, AdditiveCoupling{std::move(identity), std::move(transformed), coupling.net}, shape_);
+    Push(layer.name, AdditiveCoupling{identity, std::move(transformed), coupling.net}, shape_);
   }
+  if (coupling.identity_spline) {
+    // After the coupling, so that its net reads what was there before, in both directions.
+    const IdentitySpline& fixed = *coupling.identity_spline;
+    const int64_t k = fixed.spline.bins;
+    FixedSpline op;
+    for (size_t i = 0; i < identity.size(); ++i) {
+      const auto append = [&](const std::vector<double>& from, int64_t count) {
+        const auto begin = from.begin() + static_cast<int64_t>(i) * count;
+        op.parameters.insert(op.parameters.end(), begin, begin + count);
+      };
+      append(fixed.widths, k);
+      append(fixed.heights, k);
+      append(fixed.derivatives, k - 1);
+    }
+    op.channels = std::move(identity);
+    op.transform = fixed.spline;
+    Push(layer.name + ".identity_spline", std::move(op), shape_);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Compiler::Add(const Layer& layer, const Autoregressive& autoregressive) {
+  LeaveLeading();
+  Push(layer.name,
+       AutoregressiveMap{physical_, autoregressive.order, autoregressive.net, autoregressive.parallel,
+                         autoregressive.transform},
+       shape_);
   return absl::OkStatus();
 }
 

@@ -58,6 +58,28 @@ struct AdditiveCoupling {
   Net net;  // I (+ context) -> T
 };
 
+// As AffineCoupling, with a rational-quadratic spline a channel.
+struct SplineCoupling {
+  std::vector<int64_t> identity;
+  std::vector<int64_t> transformed;
+  Net net;  // I (+ context) -> (T, 3K-1)
+  SplineTransform transform;
+};
+// Splines with fixed parameters on some channels: a coupling's identity spline, as an op after the coupling.
+struct FixedSpline {
+  std::vector<int64_t> channels;   // (n)
+  std::vector<double> parameters;  // (n, 3K-1): [w | h | d] raw
+  SplineTransform transform;
+};
+// See flow_spec.h; feature i lies at the tile's channel features[i].
+struct AutoregressiveMap {
+  std::vector<int64_t> features;  // (D)
+  std::vector<int64_t> order;     // (D) features, not channels
+  Net net;                        // D (+ context) -> (D, 2) or (D, 3K-1)
+  ParallelDirection parallel = ParallelDirection::kForward;
+  std::variant<AffineTransform, SplineTransform> transform;
+};
+
 // A normal density over (positions, c) numbers. Its constant, Σ -log_scale - log(2 pi)/2, is in the plan's
 // constant (one component, fixed scale), in `constant` (one per class), or per row (net).
 struct NormalDensity {
@@ -83,7 +105,7 @@ struct EmitLatent {
 struct PlanOp {
   std::string name;  // of the layer, or layers folded into one
   std::variant<ElementwiseAffine, ChannelMix, SqueezeMove, LogitMap, AffineCoupling, AdditiveCoupling,
-               EmitLatent>
+               SplineCoupling, FixedSpline, AutoregressiveMap, EmitLatent>
       op;
   EventShape in;   // of what the op reads, forward
   EventShape out;  // of what it leaves

@@ -33,6 +33,18 @@ std::string NetText(const Net& net) {
   return text;
 }
 
+const char* NameOf(ScaleMap map) {
+  constexpr const char* kNames[] = {"exp",      "sigmoid",  "inverse_sigmoid", "softplus",
+                                    "tanh_exp", "atan_exp", "softclip_exp"};
+  return kNames[static_cast<int>(map)];
+}
+
+std::string SplineText(const SplineTransform& spline) {
+  return absl::StrFormat("%s, %d bins on +-%g",
+                         spline.parametrization == SplineParametrization::kSoftmax ? "softmax" : "softclip",
+                         spline.bins, spline.tail_bound);
+}
+
 struct OpText {
   std::string operator()(const ElementwiseAffine& op) const {
     return absl::StrCat("affine of ", op.scale.size());
@@ -45,16 +57,30 @@ struct OpText {
   }
   std::string operator()(const LogitMap& op) const { return absl::StrFormat("logit alpha %g", op.alpha); }
   std::string operator()(const AffineCoupling& op) const {
-    constexpr const char* kNames[] = {"exp",      "sigmoid",  "inverse_sigmoid", "softplus",
-                                      "tanh_exp", "atan_exp", "softclip_exp"};
     return absl::StrCat("affine coupling ", op.identity.size(), "+", op.transformed.size(), " ",
-                        kNames[static_cast<int>(op.transform.scale_map)],
+                        NameOf(op.transform.scale_map),
                         op.transform.order == AffineOrder::kScaleThenShift ? " scale-shift" : " shift-scale",
                         " [", NetText(op.net), "]");
   }
   std::string operator()(const AdditiveCoupling& op) const {
     return absl::StrCat("additive coupling ", op.identity.size(), "+", op.transformed.size(), " [",
                         NetText(op.net), "]");
+  }
+  std::string operator()(const SplineCoupling& op) const {
+    return absl::StrCat("spline coupling ", op.identity.size(), "+", op.transformed.size(), " ",
+                        SplineText(op.transform), " [", NetText(op.net), "]");
+  }
+  std::string operator()(const FixedSpline& op) const {
+    return absl::StrCat("fixed spline of ", op.channels.size(), " ", SplineText(op.transform));
+  }
+  std::string operator()(const AutoregressiveMap& op) const {
+    const auto* affine = std::get_if<AffineTransform>(&op.transform);
+    return absl::StrCat(
+        "autoregressive ", op.features.size(),
+        op.parallel == ParallelDirection::kForward ? " parallel forward " : " parallel inverse ",
+        affine != nullptr ? std::string("affine ") + NameOf(affine->scale_map)
+                          : SplineText(std::get<SplineTransform>(op.transform)),
+        " [", NetText(op.net), "]");
   }
   std::string operator()(const EmitLatent& op) const {
     std::string text =

@@ -50,6 +50,11 @@ struct Preparer {
   Prepared operator()(const AdditiveCoupling& op) const {
     return Wrap(CouplingOp<T>::Create(op, shape, context_size, max_tile_rows, primitives));
   }
+  Prepared operator()(const SplineCoupling&) const { return absl::UnimplementedError("spline couplings"); }
+  Prepared operator()(const FixedSpline&) const { return absl::UnimplementedError("identity splines"); }
+  Prepared operator()(const AutoregressiveMap&) const {
+    return absl::UnimplementedError("autoregressive layers");
+  }
   Prepared operator()(const EmitLatent& op) const {
     return Wrap(EmitLatentOp<T>::Create(op, shape, context_size, max_tile_rows, primitives));
   }

@@ -68,9 +68,23 @@ inline bool operator==(const AffineTransform& a, const AffineTransform& b) {
          std::tie(b.scale_map, b.order, b.offset, b.epsilon, b.clamp);
 }
 inline bool operator==(const AdditiveTransform&, const AdditiveTransform&) { return true; }
+inline bool operator==(const SplineTransform& a, const SplineTransform& b) {
+  return std::tie(a.bins, a.tail_bound, a.min_bin_width, a.min_bin_height, a.min_derivative,
+                  a.width_height_scale,
+                  a.parametrization) == std::tie(b.bins, b.tail_bound, b.min_bin_width, b.min_bin_height,
+                                                 b.min_derivative, b.width_height_scale, b.parametrization);
+}
+inline bool operator==(const IdentitySpline& a, const IdentitySpline& b) {
+  return std::tie(a.widths, a.heights, a.derivatives, a.spline) ==
+         std::tie(b.widths, b.heights, b.derivatives, b.spline);
+}
 inline bool operator==(const Coupling& a, const Coupling& b) {
-  return std::tie(a.identity, a.transformed, a.net, a.transform) ==
-         std::tie(b.identity, b.transformed, b.net, b.transform);
+  return std::tie(a.identity, a.transformed, a.net, a.transform, a.identity_spline) ==
+         std::tie(b.identity, b.transformed, b.net, b.transform, b.identity_spline);
+}
+inline bool operator==(const Autoregressive& a, const Autoregressive& b) {
+  return std::tie(a.order, a.net, a.parallel, a.transform) ==
+         std::tie(b.order, b.net, b.parallel, b.transform);
 }
 inline bool operator==(const Layer& a, const Layer& b) {
   return std::tie(a.name, a.op) == std::tie(b.name, b.op);

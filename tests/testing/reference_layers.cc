@@ -226,6 +226,8 @@ ReferenceEvent Inverse(const Coupling& op, const ReferenceEvent& y, const Contex
 
 LayerStep Forward(const Split&, const ReferenceEvent&, const Context&) { std::abort(); }
 ReferenceEvent Inverse(const Split&, const ReferenceEvent&, const Context&) { std::abort(); }
+LayerStep Forward(const Autoregressive&, const ReferenceEvent&, const Context&) { std::abort(); }
+ReferenceEvent Inverse(const Autoregressive&, const ReferenceEvent&, const Context&) { std::abort(); }
 LayerStep Forward(const Linear&, const ReferenceEvent&, const Context&) { std::abort(); }
 ReferenceEvent Inverse(const Linear&, const ReferenceEvent&, const Context&) { std::abort(); }
 
