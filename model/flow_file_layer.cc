@@ -1,4 +1,5 @@
-// Reads layers. Entry: ReadLayer(). Tested by tests/model/flow_file_layer_test.cc.
+// Reads layers; those with a net are in flow_file_coupling.cc, linear ones in flow_file_linear.cc. Entry:
+// ReadLayer(). Tested by tests/model/flow_file_layer_test.cc.
 
 #include <algorithm>
 
@@ -72,96 +73,6 @@ bool ReadLogit(const Scope& scope, const Json* json, Logit* logit) {
   return fields.Fail(absl::StrCat("alpha is ", logit->alpha, "; 0 or more and less than 0.5 is expected"));
 }
 
-// The numbers that a scale map has; the others must be 0.
-struct ScaleMapNumbers {
-  bool offset, epsilon, clamp, clamp_required;
-};
-ScaleMapNumbers NumbersOf(ScaleMap map) {
-  switch (map) {
-    case ScaleMap::kExp:
-      return {false, false, false, false};
-    case ScaleMap::kSigmoid:
-      return {true, true, false, false};
-    case ScaleMap::kInverseSigmoid:
-      return {true, false, false, false};
-    case ScaleMap::kSoftplus:
-      return {false, true, true, false};
-    case ScaleMap::kTanhExp:
-    case ScaleMap::kAtanExp:
-    case ScaleMap::kSoftclipExp:
-      return {false, false, true, true};
-  }
-  return {};
-}
-
-bool ReadAffineTransform(Fields* fields, AffineTransform* affine) {
-  if (!fields->Enum("scale_map", kScaleMapNames, &affine->scale_map) ||
-      !fields->Enum("order", kAffineOrderNames, &affine->order) ||
-      !fields->Number("offset", &affine->offset) || !fields->Number("epsilon", &affine->epsilon) ||
-      !fields->Number("clamp", &affine->clamp) || !fields->Done()) {
-    return false;
-  }
-  const char* map = NameOf(kScaleMapNames, affine->scale_map);
-  const ScaleMapNumbers has = NumbersOf(affine->scale_map);
-  if (affine->epsilon < 0) {
-    return fields->Fail(absl::StrCat("epsilon is ", affine->epsilon, "; 0 or more is expected"));
-  }
-  if (affine->clamp < 0 || (has.clamp_required && affine->clamp == 0)) {
-    return fields->Fail(absl::StrCat("clamp is ", affine->clamp, "; ", map, " takes ",
-                                     has.clamp_required ? "a positive one" : "0 or more"));
-  }
-  const auto must_be_zero = [&](bool taken, const char* name, double value) {
-    if (taken || value == 0) return true;
-    return fields->Fail(absl::StrCat(name, " is ", value, "; ", map, " takes none, so that it must be 0"));
-  };
-  return must_be_zero(has.offset, "offset", affine->offset) &&
-         must_be_zero(has.epsilon, "epsilon", affine->epsilon) &&
-         must_be_zero(has.clamp, "clamp", affine->clamp);
-}
-
-bool ReadCoupling(const Scope& scope, const Json* json, Coupling* coupling) {
-  Fields fields(scope.source, json, scope.place);
-  const std::string kind = fields.OneOf({"affine", "additive", "spline"});
-  if (kind.empty()) return false;
-  if (kind == "spline") return fields.Fail("spline couplings are not supported by this version");
-  if (fields.Optional("identity_spline") != nullptr) {
-    return fields.Fail("identity splines are not supported by this version");
-  }
-  const Json* transform = fields.Need(kind);
-  const Json* net = fields.Need("net");
-  const int64_t channels = scope.in.channels;
-  if (!fields.Indices("identity", kAny, channels, &coupling->identity) ||
-      !fields.Indices("transformed", kAny, channels, &coupling->transformed) || !fields.Done()) {
-    return false;
-  }
-  const int64_t kept = static_cast<int64_t>(coupling->identity.size());
-  const int64_t moved = static_cast<int64_t>(coupling->transformed.size());
-  std::vector<int64_t> both = coupling->identity;
-  both.insert(both.end(), coupling->transformed.begin(), coupling->transformed.end());
-  std::sort(both.begin(), both.end());
-  const auto twin = std::adjacent_find(both.begin(), both.end());
-  if (twin != both.end()) {
-    return fields.Fail(absl::StrCat("channel ", *twin, " is both in identity and in transformed"));
-  }
-  if (kept + moved != channels) {
-    return fields.Fail(
-        absl::StrCat("identity and transformed list ", kept + moved, " channels; the event has ", channels));
-  }
-
-  Fields transform_fields(scope.source, transform, scope.place.Field(kind));
-  int64_t out = moved;
-  if (kind == "affine") {
-    out = 2 * moved;
-    if (!ReadAffineTransform(&transform_fields, &coupling->transform.emplace<AffineTransform>()))
-      return false;
-  } else {
-    coupling->transform.emplace<AdditiveTransform>();
-    if (!transform_fields.Done()) return false;
-  }
-  const NetInput input = {kept, scope.in.image, scope.context_size};
-  return ReadNet(scope.source, net, scope.place.Field("net"), input, out, &coupling->net);
-}
-
 bool IsLayerName(absl::string_view name) {
   const auto printable = [](char c) { return c >= ' ' && c <= '~'; };
   return !name.empty() && name.size() <= kMaxLayerName && std::all_of(name.begin(), name.end(), printable);
@@ -185,7 +96,6 @@ bool ReadLayer(FlowSource* source, const Json& json, size_t index, const EventSh
   if (kind.empty()) return false;
   const Json* body = fields.Need(kind);
   if (!fields.Done()) return false;
-  if (kind == "autoregressive") return fields.Fail("autoregressive layers are not supported by this version");
 
   const Scope scope = {source, place, in, context_size};
   if (kind == "affine") return ReadAffine(scope, body, &layer->op.emplace<Affine>());
@@ -194,7 +104,10 @@ bool ReadLayer(FlowSource* source, const Json& json, size_t index, const EventSh
   if (kind == "squeeze") return ReadSqueeze(scope, body, &layer->op.emplace<Squeeze>());
   if (kind == "split") return ReadSplit(scope, body, &layer->op.emplace<Split>());
   if (kind == "logit") return ReadLogit(scope, body, &layer->op.emplace<Logit>());
-  return ReadCoupling(scope, body, &layer->op.emplace<Coupling>());
+  if (kind == "coupling") {
+    return ReadCoupling(source, body, place, in, context_size, &layer->op.emplace<Coupling>());
+  }
+  return ReadAutoregressive(source, body, place, in, context_size, &layer->op.emplace<Autoregressive>());
 }
 
 }  // namespace glowworm

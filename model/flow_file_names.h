@@ -34,6 +34,10 @@ inline constexpr EnumName<ScaleMap> kScaleMapNames[] = {{ScaleMap::kExp, "EXP"},
                                                         {ScaleMap::kSoftclipExp, "SOFTCLIP_EXP"}};
 inline constexpr EnumName<AffineOrder> kAffineOrderNames[] = {
     {AffineOrder::kScaleThenShift, "SCALE_THEN_SHIFT"}, {AffineOrder::kShiftThenScale, "SHIFT_THEN_SCALE"}};
+inline constexpr EnumName<SplineParametrization> kSplineParametrizationNames[] = {
+    {SplineParametrization::kSoftmax, "SOFTMAX"}, {SplineParametrization::kSoftclip, "SOFTCLIP"}};
+inline constexpr EnumName<ParallelDirection> kParallelDirectionNames[] = {
+    {ParallelDirection::kForward, "FORWARD"}, {ParallelDirection::kInverse, "INVERSE"}};
 
 template <typename E, size_t n>
 const char* NameOf(const EnumName<E> (&names)[n], E value) {

@@ -18,6 +18,7 @@ inline constexpr int64_t kMaxKernel = 31;                   // k of a convolutio
 inline constexpr size_t kMaxNetOps = 1024;                  // of one net, or of one residual's body
 inline constexpr int kMaxResidualDepth = 8;                 // residual in residual
 inline constexpr double kMaxLogAbsS = 60;
+inline constexpr int64_t kMaxSplineBins = 1024;  // K
 
 // What a net reads: features of `width` channels, of an image or of rows.
 struct NetInput {
@@ -37,6 +38,16 @@ bool ReadBase(FlowSource* source, const Json* json, const Place& place, const Ev
               const NetInput* kept, Base* base);
 
 bool ReadLinear(FlowSource* source, const Json* json, const Place& place, int64_t channels, Linear* linear);
+
+// Read the map of one number whose parameters a net gives.
+bool ReadAffineTransform(FlowSource* source, const Json* json, const Place& place, AffineTransform* affine);
+bool ReadSplineTransform(FlowSource* source, const Json* json, const Place& place, SplineTransform* spline);
+
+// `in`: the shape that the layer works on.
+bool ReadCoupling(FlowSource* source, const Json* json, const Place& place, const EventShape& in,
+                  int64_t context_size, Coupling* coupling);
+bool ReadAutoregressive(FlowSource* source, const Json* json, const Place& place, const EventShape& in,
+                        int64_t context_size, Autoregressive* autoregressive);
 
 // Reads one layer whose input has the shape `in`. `index` names it in errors until its name is known.
 bool ReadLayer(FlowSource* source, const Json& json, size_t index, const EventShape& in, int64_t context_size,

@@ -206,19 +206,49 @@ class Writer {
     out["identity"] = Indices(place + ".identity", coupling.identity);
     out["transformed"] = Indices(place + ".transformed", coupling.transformed);
     out["net"] = NetFields(place + ".net", coupling.net);
-    const auto* affine = std::get_if<AffineTransform>(&coupling.transform);
-    if (affine == nullptr) {
-      out["additive"] = Out::object();
-      return;
-    }
-    out["affine"] = {{"scale_map", NameOf(kScaleMapNames, affine->scale_map)},
-                     {"order", NameOf(kAffineOrderNames, affine->order)},
-                     {"offset", affine->offset},
-                     {"epsilon", affine->epsilon},
-                     {"clamp", affine->clamp}};
+    std::visit([&](const auto& transform) { AddTransform(transform, &out); }, coupling.transform);
+    if (!coupling.identity_spline.has_value()) return;
+    const IdentitySpline& identity = *coupling.identity_spline;
+    const int64_t channels = Size(coupling.identity);
+    const int64_t bins = identity.spline.bins;
+    Out& spline_out = out["identity_spline"];
+    const std::string here = place + ".identity_spline";
+    spline_out["widths"] = Floats(here + ".widths", {channels, bins}, identity.widths);
+    spline_out["heights"] = Floats(here + ".heights", {channels, bins}, identity.heights);
+    spline_out["derivatives"] = Floats(here + ".derivatives", {channels, bins - 1}, identity.derivatives);
+    AddTransform(identity.spline, &spline_out);
   }
 
-  void AddOp(const std::string&, const Autoregressive&, const EventShape&, Out*) {}
+  void AddOp(const std::string& place, const Autoregressive& autoregressive, const EventShape& /*in*/,
+             Out* fields) {
+    Out& out = (*fields)["autoregressive"];
+    out["order"] = Indices(place + ".order", autoregressive.order);
+    out["net"] = NetFields(place + ".net", autoregressive.net);
+    out["parallel"] = NameOf(kParallelDirectionNames, autoregressive.parallel);
+    std::visit([&](const auto& transform) { AddTransform(transform, &out); }, autoregressive.transform);
+  }
+
+  static void AddTransform(const AffineTransform& affine, Out* fields) {
+    (*fields)["affine"] = {{"scale_map", NameOf(kScaleMapNames, affine.scale_map)},
+                           {"order", NameOf(kAffineOrderNames, affine.order)},
+                           {"offset", affine.offset},
+                           {"epsilon", affine.epsilon},
+                           {"clamp", affine.clamp}};
+  }
+
+  static void AddTransform(const AdditiveTransform& /*additive*/, Out* fields) {
+    (*fields)["additive"] = Out::object();
+  }
+
+  static void AddTransform(const SplineTransform& spline, Out* fields) {
+    (*fields)["spline"] = {{"bins", spline.bins},
+                           {"tail_bound", spline.tail_bound},
+                           {"min_bin_width", spline.min_bin_width},
+                           {"min_bin_height", spline.min_bin_height},
+                           {"min_derivative", spline.min_derivative},
+                           {"width_height_scale", spline.width_height_scale},
+                           {"parametrization", NameOf(kSplineParametrizationNames, spline.parametrization)}};
+  }
 
   std::vector<TensorData> tensors_;
   std::set<std::string> names_;

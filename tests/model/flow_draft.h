@@ -41,7 +41,8 @@ std::string Refusal(const std::string& bytes);
 std::string Refusal(const FlowDraft& draft);
 
 // Flows with a part of every kind. RowFlow: event [4], context 2, classes 3. ImageFlow: event [2, 8, 8],
-// classes 3. Their layers are named by what they are: "affine", "plu", "coupling", ...
+// classes 3. Their layers are named by what they are: "affine", "plu", "coupling", "maf",
+// ...
 FlowSpec RowFlow();
 FlowSpec ImageFlow();
 

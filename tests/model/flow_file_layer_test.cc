@@ -83,22 +83,6 @@ TEST(FlowFileLayer, RefusesUnknownEnumNames) {
   EXPECT_THAT(RefusalWith("coupling", "/coupling/affine/order", 0), HasSubstr("is not a string"));
 }
 
-TEST(FlowFileLayer, RefusesPartsOfLaterVersionsByName) {
-  EXPECT_EQ(RefusalWith("affine", "/autoregressive", 1),
-            "layer 'affine': both 'affine' and 'autoregressive' are given; exactly one is expected");
-  FlowDraft draft = Rows();
-  draft.Remove("/layers/0/affine");
-  draft.Set("/layers/0/autoregressive", nlohmann::json::object());
-  EXPECT_EQ(Refusal(draft), "layer 'affine': autoregressive layers are not supported by this version");
-  EXPECT_EQ(RefusalWith("coupling", "/coupling/identity_spline", nlohmann::json::object()),
-            "layer 'coupling': identity splines are not supported by this version");
-  draft = Rows();
-  const std::string coupling = LayerAt(draft, "coupling");
-  draft.Remove(coupling + "/coupling/affine");
-  draft.Set(coupling + "/coupling/spline", nlohmann::json::object());
-  EXPECT_EQ(Refusal(draft), "layer 'coupling': spline couplings are not supported by this version");
-}
-
 // --- affine, permutation, squeeze, split, logit
 // ----------------------------------------------------------------------
 

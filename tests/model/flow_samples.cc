@@ -41,6 +41,44 @@ PluFactors Plu(int64_t c, Side side, std::vector<int64_t> permutation) {
   return plu;
 }
 
+SplineTransform Softmax(int64_t bins) {
+  return {bins, 3.5, 0.01, 0.02, 0.003, 0.125, SplineParametrization::kSoftmax};
+}
+SplineTransform Softclip(int64_t bins) { return {bins, 2, 0, 0, 0, 1, SplineParametrization::kSoftclip}; }
+
+IdentitySpline MakeIdentitySpline(int64_t channels, const SplineTransform& spline) {
+  return {Numbers(channels * spline.bins, -0.4), Numbers(channels * spline.bins, 0.15),
+          Numbers(channels * (spline.bins - 1), -0.25), spline};
+}
+
+// A masked net of 4 features and a context of 2, whose features are handled in the order 2, 0, 3, 1.
+// A unit of level k depends on the k features first in order; each layer's levels stand below.
+Dense MaskedDense(const std::vector<int>& out_levels, const std::vector<int>& in_levels) {
+  Dense dense =
+      MakeDense(static_cast<int64_t>(out_levels.size()), static_cast<int64_t>(in_levels.size()), true);
+  double* weight = dense.weight.data();
+  for (const int out : out_levels) {
+    for (const int in : in_levels) {
+      if (in > out) *weight = 0;
+      ++weight;
+    }
+  }
+  return dense;
+}
+
+Net MaskedNet(int block) {
+  const std::vector<int> features = {2, 4, 1, 3, 0, 0};  // feature order[k] is level k + 1, the context 0
+  const std::vector<int> hidden = {3, 0, 2, 1, 3};
+  std::vector<int> outputs;
+  for (const int position : {1, 3, 0, 2}) outputs.insert(outputs.end(), static_cast<size_t>(block), position);
+  Residual gated{Net{{Op(ActivationKind::kTanh), Op(MaskedDense(hidden, hidden))}},
+                 ContextGate{5, 2, Numbers(10, 0.3), Numbers(5, -0.2)}};
+  return {{{ConcatContext{}},
+           Op(MaskedDense(hidden, features)),
+           Op(std::move(gated)),
+           Op(MaskedDense(outputs, hidden))}};
+}
+
 Calibration SomeQuantiles() { return {{-9.5, -3.25, -1.5}, {0, 0.5, 1}}; }
 
 }  // namespace
@@ -67,9 +105,18 @@ FlowSpec RowFlow() {
            Op(std::move(gated)),
            Op(MakeDense(4, 5, true))}};
   AffineTransform softplus{ScaleMap::kSoftplus, AffineOrder::kShiftThenScale, 0, 0.01, 3};
-  spec.layers.push_back({"coupling", Coupling{{3, 0}, {1, 2}, std::move(net), softplus}});
+  spec.layers.push_back({"coupling", Coupling{{3, 0}, {1, 2}, std::move(net), softplus, std::nullopt}});
   Net shift{{Op(MakeDense(3, 1, true))}};
-  spec.layers.push_back({"additive", Coupling{{2}, {3, 0, 1}, std::move(shift), AdditiveTransform{}}});
+  spec.layers.push_back(
+      {"additive", Coupling{{2}, {3, 0, 1}, std::move(shift), AdditiveTransform{}, std::nullopt}});
+  Net bins{{Op(MakeDense(3 * 5, 1, true))}};
+  spec.layers.push_back(
+      {"spline", Coupling{{1}, {0, 3, 2}, std::move(bins), Softmax(2), MakeIdentitySpline(1, Softclip(3))}});
+  AffineTransform sigmoid{ScaleMap::kSigmoid, AffineOrder::kScaleThenShift, 2, 0.001, 0};
+  spec.layers.push_back(
+      {"maf", Autoregressive{{2, 0, 3, 1}, MaskedNet(2), ParallelDirection::kForward, sigmoid}});
+  spec.layers.push_back(
+      {"iaf", Autoregressive{{2, 0, 3, 1}, MaskedNet(5), ParallelDirection::kInverse, Softclip(2)}});
   Net prior{{Op(MakeDense(4, 2, true))}};
   spec.layers.push_back({"split", Split{Half::kSecond, NetNormal{std::move(prior)}}});
   spec.base = Classes(2);
@@ -91,7 +138,12 @@ FlowSpec ImageFlow() {
   Net net{{Op(MakeConv(5, 4, 3, Pad::kEdgeChannel, true)), Op(ActivationKind::kRelu), Op(std::move(plain)),
            Op(ActivationKind::kSilu), Op(MakeConv(10, 5, 3, Pad::kOne, true))}};
   AffineTransform tanh{ScaleMap::kTanhExp, AffineOrder::kScaleThenShift, 0, 0, 1.5};
-  spec.layers.push_back({"coupling", Coupling{{0, 2, 4}, {7, 6, 5, 3, 1}, std::move(net), tanh}});
+  spec.layers.push_back(
+      {"coupling",
+       Coupling{{0, 2, 4}, {7, 6, 5, 3, 1}, std::move(net), tanh, MakeIdentitySpline(3, Softmax(3))}});
+  Net bins{{Op(MakeConv(2 * 8, 6, 1, Pad::kZero, true))}};
+  spec.layers.push_back(
+      {"spline", Coupling{{7, 1, 2, 3, 5, 6}, {4, 0}, std::move(bins), Softclip(3), std::nullopt}});
   spec.layers.push_back(
       {"split", Split{Half::kFirst, DiagNormal{true, Numbers(64, -0.3), Numbers(64, 0.1)}}});
   spec.layers.push_back({"squeeze2", Squeeze{SqueezeOrder::kChannelMajor}});

@@ -60,6 +60,8 @@ TEST_F(FlowSpecProto, ListsTheEnumsThatTheReaderKnows) {
   EXPECT_EQ(Names("Split", "Half"), glowworm::Names(kHalfNames));
   EXPECT_EQ(Names("AffineTransform", "ScaleMap"), glowworm::Names(kScaleMapNames));
   EXPECT_EQ(Names("AffineTransform", "Order"), glowworm::Names(kAffineOrderNames));
+  EXPECT_EQ(Names("Spline", "Parametrization"), glowworm::Names(kSplineParametrizationNames));
+  EXPECT_EQ(Names("Autoregressive", "Parallel"), glowworm::Names(kParallelDirectionNames));
 }
 
 TEST_F(FlowSpecProto, HasEveryFieldOfEveryFlow) {
