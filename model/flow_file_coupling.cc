@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "model/flow_file_parts.h"
+#include "model/masked_net.h"
 
 namespace glowworm {
 namespace {
@@ -100,8 +101,14 @@ bool ReadAutoregressive(FlowSource* source, const Json* json, const Place& place
     if (!ReadSplineTransform(source, transform, place.Field(kind), &spline)) return false;
   }
   const int64_t block = std::visit([](const auto& t) { return BlockSize(t); }, autoregressive->transform);
-  return ReadNet(source, net, place.Field("net"), {in.channels, false, context_size}, in.channels * block,
-                 &autoregressive->net);
+  const Place net_place = place.Field("net");
+  if (!ReadNet(source, net, net_place, {in.channels, false, context_size}, in.channels * block,
+               &autoregressive->net)) {
+    return false;
+  }
+  const absl::Status masked =
+      CheckAutoregressive(autoregressive->net, autoregressive->order, block, context_size);
+  return masked.ok() || source->Fail(net_place, masked.message());
 }
 
 }  // namespace glowworm

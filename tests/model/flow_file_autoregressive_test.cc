@@ -87,5 +87,36 @@ TEST(FlowFileAutoregressive, RefusesANetThatGivesAnotherNumberOfBlocks) {
             "layer 'iaf' net: the net gives 20 channels; 32 are expected");
 }
 
+// The net of "maf" is concat_context, dense, residual, dense. Weight `i` of its dense layer at `field` is
+// set.
+std::string RefusalWithWeight(const std::string& field, size_t i) {
+  FlowDraft draft = Rows();
+  draft.SetNumber(LayerAt(draft, "maf") + "/autoregressive/net/ops/" + field + "/weight", i, 1e-30);
+  return Refusal(draft);
+}
+
+TEST(FlowFileAutoregressive, RefusesAMaskThatLetsAFeatureReadItselfOrALaterOne) {
+  // Hidden unit 1 reads nothing but the context, and reaches feature 2, the first in order.
+  EXPECT_EQ(
+      RefusalWithWeight("1/dense", 1 * 6 + 2),
+      "layer 'maf' net: the net's output 4, of feature 2, depends on feature 2, which `order` does not put "
+      "before it; are the masks multiplied into the weights?");
+  // Inside the residual, unit 2 of level 2 comes to read unit 0 of level 3, and reaches feature 3.
+  EXPECT_THAT(RefusalWithWeight("2/residual/body/ops/1/dense", 2 * 5 + 0),
+              HasSubstr("of feature 3, depends on feature 3"));
+  // Feature 0, the second, comes to read unit 4 of level 3, and through it feature 3, the third.
+  EXPECT_THAT(RefusalWithWeight("3/dense", 1 * 5 + 4),
+              HasSubstr("output 1, of feature 0, depends on feature 3"));
+  // From the context into a unit that feature 2 reads: any feature may depend on it.
+  EXPECT_EQ(RefusalWithWeight("1/dense", 1 * 6 + 5), "");
+}
+
+TEST(FlowFileAutoregressive, RefusesTheOrderOfOtherMasks) {
+  FlowDraft draft = Rows();
+  draft.SetIndices(LayerAt(draft, "iaf") + "/autoregressive/order", {0, 2, 3, 1});
+  EXPECT_THAT(Refusal(draft),
+              HasSubstr("layer 'iaf' net: the net's output 0, of feature 0, depends on feature 2"));
+}
+
 }  // namespace
 }  // namespace glowworm

@@ -38,18 +38,19 @@ TEST(FlowFileBase, RefusesMissingFields) {
     draft.Remove(field);
     EXPECT_THAT(Refusal(draft), HasSubstr("base class_normal: field")) << field;
   }
-  for (const char* field :
-       {"/layers/5/split/prior/diag_normal/mean", "/layers/5/split/prior/diag_normal/log_scale",
-        "/layers/8/split/prior/net_normal/net"}) {
+  const std::pair<const char*, const char*> fields[] = {{"split", "/split/prior/diag_normal/mean"},
+                                                        {"split", "/split/prior/diag_normal/log_scale"},
+                                                        {"split3", "/split/prior/net_normal/net"}};
+  for (const auto& [layer, field] : fields) {
     FlowDraft draft = Image();
-    draft.Remove(field);
+    draft.Remove(LayerAt(draft, layer) + field);
     EXPECT_THAT(Refusal(draft), HasSubstr("is missing")) << field;
   }
 }
 
 TEST(FlowFileBase, RefusesNetNormalAsTheBase) {
   FlowDraft draft = Rows();
-  const json net = draft.json["layers"][7]["split"]["prior"];
+  const json net = draft.json["layers"].back()["split"]["prior"];
   for (const char* field :
        {"/base/class_normal/mean", "/base/class_normal/log_scale", "/base/class_normal/log_weight"}) {
     draft.Remove(field);
@@ -63,12 +64,13 @@ TEST(FlowFileBase, RefusesShapesOfAnotherEvent) {
   draft.SetFloats("/base/class_normal/mean", {3, 4}, Ones(12));  // of the event, not of what the split left
   EXPECT_THAT(Refusal(draft), HasSubstr("has shape [3, 4]; [3, 2] is expected"));
   draft = Image();
-  draft.SetFloats("/layers/5/split/prior/diag_normal/mean", {8, 4, 4}, Ones(128));
+  const std::string normal = LayerAt(draft, "split") + "/split/prior/diag_normal";
+  draft.SetFloats(normal + "/mean", {8, 4, 4}, Ones(128));
   EXPECT_THAT(Refusal(draft), HasSubstr("has shape [8, 4, 4]; [4] or [4, 4, 4] is expected"));
   draft = Image();
-  draft.SetFloats("/layers/5/split/prior/diag_normal/mean", {4}, Ones(4));
+  draft.SetFloats(normal + "/mean", {4}, Ones(4));
   EXPECT_THAT(Refusal(draft), HasSubstr("has shape [4, 4, 4]; [4] is expected"));
-  draft.SetFloats("/layers/5/split/prior/diag_normal/log_scale", {4}, Ones(4));
+  draft.SetFloats(normal + "/log_scale", {4}, Ones(4));
   EXPECT_EQ(Refusal(draft), "");
 }
 
@@ -90,7 +92,7 @@ TEST(FlowFileBase, RefusesClassesThatDiffer) {
 
 TEST(FlowFileBase, RefusesANetNormalOfAnotherWidth) {
   FlowDraft draft = Image();
-  const std::string net = "/layers/8/split/prior/net_normal/net";
+  const std::string net = LayerAt(draft, "split3") + "/split/prior/net_normal/net";
   draft.SetFloats(net + "/ops/0/conv/weight", {4, 4, 3, 3}, Ones(144));
   draft.SetFloats(net + "/ops/0/conv/bias", {4}, Ones(4));
   EXPECT_EQ(Refusal(draft), "layer 'split3' prior.net_normal.net: the net gives 4 channels; 8 are expected");
