@@ -13,7 +13,8 @@ struct NumericLogDet {
   double error_bound = 0;  // of the difference quotients, carried through the determinant
 };
 
-// log|det df/dx| at `x` by five-point central differences: f maps (D) to (D), smooth around x.
+// log|det df/dx| at `x` by five-point central differences: f maps (D) to (D), and is smooth around x but for
+// jumps of its second derivative, as splines have at their knots; these raise the error bound.
 // Each entry of the Jacobian J errs by dJ, at most fifth-order truncation plus rounding of f; log|det| then
 // errs by at most D * |inverse J| * |dJ|. `value_error` is how far f's values may be from exact, relative to
 // max(1, |value|).

@@ -11,6 +11,7 @@ namespace glowworm {
 namespace {
 
 constexpr int64_t kMaxReflectors = 4;
+constexpr double kRawSpline = 0.3;    // deviation of the raw numbers of fixed splines: bins of like sizes
 constexpr double kOffDiagonal = 0.3;  // times 1/sqrt(C): the size of L's and U's entries
 
 int64_t FirstHalf(int64_t channels) { return channels - channels / 2; }
@@ -26,6 +27,20 @@ std::string ShapeText(const EventShape& shape) {
   std::string text = std::to_string(shape.channels);
   if (shape.image) text += "x" + std::to_string(shape.height) + "x" + std::to_string(shape.width);
   return text;
+}
+
+SplineTransform AnySpline(RandomNumbers& random) {
+  SplineTransform spline;
+  spline.bins = 1 + random.Below(12);
+  const double bounds[] = {1, 3, 4.5};  // about as many normals outside as inside, few outside, none
+  spline.tail_bound = bounds[random.Below(3)];
+  if (random.Coin()) {
+    spline.parametrization = SplineParametrization::kSoftclip;
+    return spline;
+  }
+  if (random.Coin()) spline.min_bin_width = spline.min_bin_height = spline.min_derivative = 1e-3;
+  if (random.Coin()) spline.width_height_scale = 0.25;
+  return spline;
 }
 
 RandomFlow::RandomFlow(uint64_t seed, const EventShape& event, int64_t context_size, int64_t num_classes)
@@ -46,7 +61,10 @@ bool RandomFlow::Fits(LayerKind kind) const {
     case LayerKind::kSplitSecond:
     case LayerKind::kCouplingAffine:
     case LayerKind::kCouplingAdditive:
+    case LayerKind::kCouplingSpline:
       return shape_.channels >= 2;
+    case LayerKind::kAutoregressive:
+      return !shape_.image;
     default:
       return true;
   }
@@ -167,16 +185,11 @@ void RandomFlow::Partition(Coupling& coupling) {
   coupling.transformed.assign(channels.begin() + identity, channels.end());
 }
 
-RandomFlow& RandomFlow::AddCoupling(const CouplingOptions& options) {
-  Coupling coupling;
-  Partition(coupling);
-  const int64_t transformed = static_cast<int64_t>(coupling.transformed.size());
-  coupling.net = RandomNet(options.net, static_cast<int64_t>(coupling.identity.size()), 2 * transformed,
-                           shape_.image, spec_.context_size, random_);
+AffineTransform RandomFlow::RandomAffineTransform(ScaleMap scale_map, AffineOrder order) {
   AffineTransform affine;
-  affine.scale_map = options.scale_map;
-  affine.order = options.order;
-  switch (options.scale_map) {
+  affine.scale_map = scale_map;
+  affine.order = order;
+  switch (scale_map) {
     case ScaleMap::kExp:
       break;
     case ScaleMap::kSigmoid:
@@ -197,19 +210,60 @@ RandomFlow& RandomFlow::AddCoupling(const CouplingOptions& options) {
       affine.clamp = 1.5;
       break;
   }
-  coupling.transform = affine;
+  return affine;
+}
+
+void RandomFlow::AddIdentitySpline(const std::optional<SplineTransform>& spline, Coupling& coupling) {
+  if (!spline.has_value()) return;
+  const int64_t identity = static_cast<int64_t>(coupling.identity.size());
+  IdentitySpline fixed;
+  fixed.spline = *spline;
+  fixed.widths = random_.Normals(identity * spline->bins, 0, kRawSpline);
+  fixed.heights = random_.Normals(identity * spline->bins, 0, kRawSpline);
+  fixed.derivatives = random_.Normals(identity * (spline->bins - 1), 0, kRawSpline);
+  coupling.identity_spline = fixed;
+}
+
+RandomFlow& RandomFlow::AddCoupling(const CouplingOptions& options) {
+  Coupling coupling;
+  Partition(coupling);
+  const int64_t transformed = static_cast<int64_t>(coupling.transformed.size());
+  const int64_t raw = options.spline.has_value() ? 3 * options.spline->bins - 1 : 2;
+  coupling.net = RandomNet(options.net, static_cast<int64_t>(coupling.identity.size()), raw * transformed,
+                           shape_.image, spec_.context_size, random_);
+  if (options.spline.has_value())
+    coupling.transform = *options.spline;
+  else
+    coupling.transform = RandomAffineTransform(options.scale_map, options.order);
+  AddIdentitySpline(options.identity_spline, coupling);
   Append("coupling", {"", coupling});
   return *this;
 }
 
-RandomFlow& RandomFlow::AddAdditiveCoupling(const NetOptions& net) {
+RandomFlow& RandomFlow::AddAdditiveCoupling(const NetOptions& net,
+                                            const std::optional<SplineTransform>& identity_spline) {
   Coupling coupling;
   Partition(coupling);
   coupling.net =
       RandomNet(net, static_cast<int64_t>(coupling.identity.size()),
                 static_cast<int64_t>(coupling.transformed.size()), shape_.image, spec_.context_size, random_);
   coupling.transform = AdditiveTransform{};
+  AddIdentitySpline(identity_spline, coupling);
   Append("coupling", {"", coupling});
+  return *this;
+}
+
+RandomFlow& RandomFlow::AddAutoregressive(const AutoregressiveOptions& options) {
+  Autoregressive layer;
+  layer.order = random_.Shuffled(shape_.channels);
+  layer.parallel = options.parallel;
+  const int64_t raw = options.spline.has_value() ? 3 * options.spline->bins - 1 : 2;
+  layer.net = RandomMaskedNet(options.net, layer.order, raw, spec_.context_size, random_);
+  if (options.spline.has_value())
+    layer.transform = *options.spline;
+  else
+    layer.transform = RandomAffineTransform(options.scale_map, options.order);
+  Append("autoregressive", {"", layer});
   return *this;
 }
 
@@ -248,12 +302,17 @@ RandomFlow& RandomFlow::Add(LayerKind kind) {
   const NetOptions net = AnyNetOptions(random_);
   if (kind == LayerKind::kSplitFirst) return AddSplit(Half::kFirst, AnyPrior(), net);
   if (kind == LayerKind::kSplitSecond) return AddSplit(Half::kSecond, AnyPrior(), net);
-  if (kind == LayerKind::kCouplingAdditive) return AddAdditiveCoupling(net);
-  CouplingOptions options;
-  options.scale_map = static_cast<ScaleMap>(random_.Below(7));
-  options.order = random_.Coin() ? AffineOrder::kScaleThenShift : AffineOrder::kShiftThenScale;
-  options.net = net;
-  return AddCoupling(options);
+  const auto scale_map = static_cast<ScaleMap>(random_.Below(7));
+  const AffineOrder order = random_.Coin() ? AffineOrder::kScaleThenShift : AffineOrder::kShiftThenScale;
+  std::optional<SplineTransform> spline, identity_spline;
+  if (kind == LayerKind::kCouplingSpline || (kind == LayerKind::kAutoregressive && random_.Coin()))
+    spline = AnySpline(random_);
+  if (kind == LayerKind::kAutoregressive) {
+    const auto parallel = random_.Coin() ? ParallelDirection::kForward : ParallelDirection::kInverse;
+    return AddAutoregressive({parallel, scale_map, order, net, spline});
+  }
+  if (kind == LayerKind::kCouplingAdditive) return AddAdditiveCoupling(net, identity_spline);
+  return AddCoupling({scale_map, order, net, spline, identity_spline});
 }
 
 FlowSpec RandomFlow::Finish(BaseKind base) {

@@ -6,6 +6,7 @@
 #define GLOWWORM_TESTS_TESTING_RANDOM_FLOW_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,9 @@ enum class LayerKind {
   kSplitFirst,
   kSplitSecond,
   kCouplingAffine,
-  kCouplingAdditive
+  kCouplingAdditive,
+  kCouplingSpline,
+  kAutoregressive
 };
 enum class BaseKind { kStandard, kDiagChannel, kDiagElement, kClass, kNet };  // kNet: split priors only
 
@@ -42,7 +45,20 @@ struct CouplingOptions {
   ScaleMap scale_map = ScaleMap::kSigmoid;
   AffineOrder order = AffineOrder::kScaleThenShift;
   NetOptions net;
+  std::optional<SplineTransform> spline;  // if set the transform is this spline, else affine
+  std::optional<SplineTransform> identity_spline;
 };
+
+struct AutoregressiveOptions {
+  ParallelDirection parallel = ParallelDirection::kForward;
+  ScaleMap scale_map = ScaleMap::kSigmoid;
+  AffineOrder order = AffineOrder::kScaleThenShift;
+  NetOptions net;
+  std::optional<SplineTransform> spline;  // as above
+};
+
+// A spline drawn at random: 1 to 12 bins, both parametrizations, with minima and without.
+SplineTransform AnySpline(RandomNumbers& random);
 
 // Builds a flow layer by layer; each verb appends one that fits the shape reached so far.
 class RandomFlow {
@@ -50,7 +66,8 @@ class RandomFlow {
   RandomFlow(uint64_t seed, const EventShape& event, int64_t context_size = 0, int64_t num_classes = 0);
 
   const EventShape& shape() const { return shape_; }
-  // Whether a layer of this kind can stand next: squeeze wants even sides, coupling and split two channels.
+  // Whether a layer of this kind can stand next: squeeze wants even sides, coupling and split two channels,
+  // autoregressive layers a row.
   bool Fits(LayerKind kind) const;
 
   // First layers of a flow that takes bytes 0..255 into the open unit interval, then logit.
@@ -63,7 +80,9 @@ class RandomFlow {
   RandomFlow& AddSqueeze(SqueezeOrder order);
   RandomFlow& AddSplit(Half emit, BaseKind prior, const NetOptions& net = {});
   RandomFlow& AddCoupling(const CouplingOptions& options);
-  RandomFlow& AddAdditiveCoupling(const NetOptions& net);
+  RandomFlow& AddAdditiveCoupling(const NetOptions& net,
+                                  const std::optional<SplineTransform>& identity_spline = std::nullopt);
+  RandomFlow& AddAutoregressive(const AutoregressiveOptions& options);
   // One of this kind, its choices drawn at random. REQUIRES: Fits(kind).
   RandomFlow& Add(LayerKind kind);
 
@@ -74,6 +93,8 @@ class RandomFlow {
   Base RandomBase(BaseKind kind, int64_t channels, const EventShape& kept, const NetOptions& net);
   BaseKind AnyPrior();
   void Partition(Coupling& coupling);
+  AffineTransform RandomAffineTransform(ScaleMap scale_map, AffineOrder order);
+  void AddIdentitySpline(const std::optional<SplineTransform>& spline, Coupling& coupling);
 
   RandomNumbers random_;
   FlowSpec spec_;

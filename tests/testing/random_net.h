@@ -4,6 +4,7 @@
 #define GLOWWORM_TESTS_TESTING_RANDOM_NET_H_
 
 #include <cstdint>
+#include <vector>
 
 #include "model/flow_spec.h"
 #include "tests/testing/random_numbers.h"
@@ -25,6 +26,13 @@ struct NetOptions {
 // raw scales are. Without a context `gate` and `concat` are ignored.
 Net RandomNet(const NetOptions& options, int64_t in, int64_t out, bool image, int64_t context_size,
               RandomNumbers& random);
+
+// A net over rows whose output is a block of `block` numbers for each of the features 0..D-1: that of feature
+// order[k] depends on the features order[0..k-1] and the context alone. Masked as in MADE (Germain et al.
+// 2015, arXiv:1502.03509): every unit has a degree and reads no unit of a higher one; the last op reads lower
+// ones only. What a mask takes away is an exact 0 in the weight.
+Net RandomMaskedNet(const NetOptions& options, const std::vector<int64_t>& order, int64_t block,
+                    int64_t context_size, RandomNumbers& random);
 
 // Options drawn at random, of every kind.
 NetOptions AnyNetOptions(RandomNumbers& random);

@@ -6,7 +6,9 @@
 #include <cstdlib>
 #include <variant>
 
+#include "tests/testing/reference_autoregressive.h"
 #include "tests/testing/reference_linear.h"
+#include "tests/testing/reference_pointwise.h"
 
 namespace glowworm {
 namespace {
@@ -150,75 +152,101 @@ ReferenceEvent Inverse(const Logit& op, const ReferenceEvent& y, const Context&)
 
 // --- coupling ---
 
-// log s. Where the map is a sigmoid alone its logarithm is -softplus(-a), which does not underflow.
-double LogScale(const AffineTransform& t, double r) {
-  const double a = r + t.offset;
-  switch (t.scale_map) {
-    case ScaleMap::kExp:
-      return r;
-    case ScaleMap::kSigmoid:
-      return t.epsilon == 0 ? -ReferenceSoftplus(-a) : std::log(ReferenceSigmoid(a) + t.epsilon);
-    case ScaleMap::kInverseSigmoid:
-      return ReferenceSoftplus(-a);
-    case ScaleMap::kSoftplus: {
-      const double s = ReferenceSoftplus(r) + t.epsilon;
-      return std::log(t.clamp > 0 ? std::fmin(s, t.clamp) : s);
-    }
-    case ScaleMap::kTanhExp:
-      return t.clamp * std::tanh(r);
-    case ScaleMap::kAtanExp:
-      return t.clamp * 0.636 * std::atan(r / t.clamp);
-    case ScaleMap::kSoftclipExp:
-      return r / (1 + std::fabs(r) / t.clamp);
-  }
-  std::abort();
+using PointMap = ReferencePoint (*)(const Coupling&, const std::vector<double>&, double);
+
+ReferencePoint ForwardMap(const Coupling& op, const std::vector<double>& raw, double x) {
+  return std::visit([&](const auto& map) { return ForwardPoint(map, raw, x); }, op.transform);
+}
+ReferencePoint InverseMap(const Coupling& op, const std::vector<double>& raw, double y) {
+  return std::visit([&](const auto& map) { return InversePoint(map, raw, y); }, op.transform);
 }
 
-// Of one transformed number: y = s b + t or (b + t) s.
-struct Pointwise {
-  double shift = 0;
-  double log_scale = 0;
-  bool shift_first = false;
-};
-
-Pointwise PointwiseAt(const Coupling& op, const ReferenceEvent& parameters, int64_t t, int64_t p) {
+// The raw numbers of transformed channel t at position p: a spline's lie side by side among the net's
+// channels, those of the other maps one number of every channel after the other.
+std::vector<double> RawAt(const Coupling& op, const ReferenceEvent& output, int64_t t, int64_t p) {
+  const int64_t size = std::visit([](const auto& map) { return RawSize(map); }, op.transform);
   const int64_t num_transformed = static_cast<int64_t>(op.transformed.size());
-  Pointwise map;
-  map.shift = parameters.at(t, p);
-  if (const auto* affine = std::get_if<AffineTransform>(&op.transform)) {
-    map.log_scale = LogScale(*affine, parameters.at(num_transformed + t, p));
-    map.shift_first = affine->order == AffineOrder::kShiftThenScale;
+  const bool blocks = std::holds_alternative<SplineTransform>(op.transform);
+  std::vector<double> raw;
+  for (int64_t j = 0; j < size; ++j)
+    raw.push_back(output.at(blocks ? t * size + j : j * num_transformed + t, p));
+  return raw;
+}
+
+// Carries the transformed channels across by the net of `conditions`, the identity channels.
+void MapTransformed(const Coupling& op, const ReferenceEvent& conditions, const Context& context,
+                    PointMap map, LayerStep& step) {
+  const ReferenceEvent output = EvaluateNet(op.net, conditions, context);
+  for (size_t t = 0; t < op.transformed.size(); ++t) {
+    for (int64_t p = 0; p < step.event.positions(); ++p) {
+      double& number = step.event.at(op.transformed[t], p);
+      const ReferencePoint point = map(op, RawAt(op, output, t, p), number);
+      number = point.value;
+      AddTerm(point.log_derivative, 1, step);
+    }
   }
-  return map;
+}
+
+// Row i of `values`, (I, n).
+void AppendRow(const std::vector<double>& values, int64_t i, int64_t n, std::vector<double>& out) {
+  out.insert(out.end(), values.begin() + i * n, values.begin() + (i + 1) * n);
+}
+
+// The raw numbers of the spline of identity channel i.
+std::vector<double> RawOf(const IdentitySpline& fixed, int64_t i) {
+  std::vector<double> raw;
+  AppendRow(fixed.widths, i, fixed.spline.bins, raw);
+  AppendRow(fixed.heights, i, fixed.spline.bins, raw);
+  AppendRow(fixed.derivatives, i, fixed.spline.bins - 1, raw);
+  return raw;
 }
 
 LayerStep Forward(const Coupling& op, const ReferenceEvent& x, const Context& context) {
-  const ReferenceEvent parameters = EvaluateNet(op.net, PickChannels(x, op.identity), context);
   LayerStep step;
   step.event = x;
-  for (size_t t = 0; t < op.transformed.size(); ++t) {
+  MapTransformed(op, PickChannels(x, op.identity), context, ForwardMap, step);
+  for (size_t i = 0; i < op.identity.size() && op.identity_spline.has_value(); ++i) {
+    const std::vector<double> raw = RawOf(*op.identity_spline, i);
     for (int64_t p = 0; p < x.positions(); ++p) {
-      const Pointwise map = PointwiseAt(op, parameters, t, p);
-      const double s = std::exp(map.log_scale);
-      const double b = x.at(op.transformed[t], p);
-      step.event.at(op.transformed[t], p) = map.shift_first ? (b + map.shift) * s : s * b + map.shift;
-      AddTerm(map.log_scale, 1, step);
+      const ReferencePoint point = ForwardPoint(op.identity_spline->spline, raw, x.at(op.identity[i], p));
+      step.event.at(op.identity[i], p) = point.value;
+      AddTerm(point.log_derivative, 1, step);
     }
   }
   return step;
 }
 
 ReferenceEvent Inverse(const Coupling& op, const ReferenceEvent& y, const Context& context) {
-  const ReferenceEvent parameters = EvaluateNet(op.net, PickChannels(y, op.identity), context);
-  ReferenceEvent x = y;
-  for (size_t t = 0; t < op.transformed.size(); ++t) {
+  LayerStep step;
+  step.event = y;
+  for (size_t i = 0; i < op.identity.size() && op.identity_spline.has_value(); ++i) {
+    const std::vector<double> raw = RawOf(*op.identity_spline, i);
     for (int64_t p = 0; p < y.positions(); ++p) {
-      const Pointwise map = PointwiseAt(op, parameters, t, p);
-      const double s = std::exp(map.log_scale);
-      const double b = y.at(op.transformed[t], p);
-      x.at(op.transformed[t], p) = map.shift_first ? b / s - map.shift : (b - map.shift) / s;
+      double& number = step.event.at(op.identity[i], p);
+      number = InversePoint(op.identity_spline->spline, raw, number).value;
     }
   }
+  MapTransformed(op, PickChannels(step.event, op.identity), context, InverseMap, step);
+  return step.event;
+}
+
+// --- autoregressive ---
+
+LayerStep Forward(const Autoregressive& op, const ReferenceEvent& x, const Context& context) {
+  LayerStep step;
+  step.event = x;
+  const ReferencePoints points = EncodeAutoregressive(op, x, context);
+  for (size_t i = 0; i < points.size(); ++i) {
+    step.event.values[i] = points[i].value;
+    AddTerm(points[i].log_derivative, 1, step);
+  }
+  return step;
+}
+
+ReferenceEvent Inverse(const Autoregressive& op, const ReferenceEvent& y, const Context& context) {
+  ReferenceEvent x = y;
+  const ReferencePoints points = DecodeAutoregressive(op, y, context);
+  for (size_t i = 0; i < points.size(); ++i) x.values[i] = points[i].value;
   return x;
 }
 
@@ -226,8 +254,6 @@ ReferenceEvent Inverse(const Coupling& op, const ReferenceEvent& y, const Contex
 
 LayerStep Forward(const Split&, const ReferenceEvent&, const Context&) { std::abort(); }
 ReferenceEvent Inverse(const Split&, const ReferenceEvent&, const Context&) { std::abort(); }
-LayerStep Forward(const Autoregressive&, const ReferenceEvent&, const Context&) { std::abort(); }
-ReferenceEvent Inverse(const Autoregressive&, const ReferenceEvent&, const Context&) { std::abort(); }
 LayerStep Forward(const Linear&, const ReferenceEvent&, const Context&) { std::abort(); }
 ReferenceEvent Inverse(const Linear&, const ReferenceEvent&, const Context&) { std::abort(); }
 
