@@ -3,13 +3,8 @@
 #include "model/cpu/coupling.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <type_traits>
 #include <utility>
-
-#include "model/cpu/elementwise.h"
-#include "model/cpu/scale_map.h"
 
 namespace glowworm {
 
@@ -22,119 +17,71 @@ absl::StatusOr<CouplingOp<T>> CouplingOp<T>::Create(const Op& op, const EventSha
   auto conditioner = Conditioner<T>::Create(op.net, {inputs, shape.height, shape.width, context_size},
                                             max_tile_rows, primitives);
   if (!conditioner.ok()) return conditioner.status();
-  CouplingOp coupling(*std::move(conditioner));
+  typename ElementMap<T>::Transform transform = AdditiveTransform{};
+  if constexpr (!std::is_same_v<Op, AdditiveCoupling>) transform = op.transform;
+  CouplingOp coupling(*std::move(conditioner), ElementMap<T>(transform));
+  coupling.parameter_major_ = !std::is_same_v<Op, SplineCoupling>;
   coupling.identity_ = op.identity;
   coupling.transformed_ = op.transformed;
-  if constexpr (std::is_same_v<Op, AffineCoupling>) coupling.affine_ = op.transform;
   coupling.channels_ = shape.channels;
   coupling.positions_ = shape.positions();
   return coupling;
 }
 
 template <typename T>
-typename CouplingOp<T>::Gathered CouplingOp<T>::Gather(const Tile<T>& tile) const {
+void CouplingOp<T>::Forward(const Tile<T>& tile) const {
+  TileState& state = *tile.state;
+  if (!map_.has_log_derivative()) return Run(tile, true, nullptr);
+  const Arena::Mark mark = state.scratch.arena->mark();
+  const int64_t per_row = positions_ * static_cast<int64_t>(transformed_.size());
+  T* log_derivative = state.scratch.arena->template Take<T>(state.padded * per_row);
+  Run(tile, true, log_derivative);
+  AddLogDerivatives(&state, per_row, log_derivative);
+  state.scratch.arena->Release(mark);
+}
+
+template <typename T>
+void CouplingOp<T>::Run(const Tile<T>& tile, bool forward, T* log_derivative) const {
   const int64_t m = tile.state->padded * positions_;
   const auto changed = static_cast<int64_t>(transformed_.size());
   const auto kept = static_cast<int64_t>(identity_.size());
-  Arena& arena = *tile.state->scratch.arena;
-  Gathered g;
-  g.n = RoundUpToLane(m * changed);
-  g.b = arena.Take<T>(g.n);
-  g.shift = arena.Take<T>(g.n);
-  if (affine_) {
-    g.scale = arena.Take<T>(g.n);
-    g.log_scale = arena.Take<T>(g.n);
-  }
-  const Arena::Mark mark = arena.mark();
+  Arena* arena = tile.state->scratch.arena;
+  const Arena::Mark mark = arena->mark();
+  T* b = arena->template Take<T>(m * changed);  // (p, positions, T)
   const typename Conditioner<T>::Buffers buffers = conditioner_.Allocate(tile);
-  T* input = buffers.input();
+  T* a = buffers.input();  // (p, positions, I)
   for (int64_t i = 0; i < m; ++i) {
     const T* x = tile.x + i * channels_;
-    for (int64_t j = 0; j < kept; ++j) input[i * kept + j] = x[identity_[j]];
-    for (int64_t j = 0; j < changed; ++j) g.b[i * changed + j] = x[transformed_[j]];
+    for (int64_t j = 0; j < kept; ++j) a[i * kept + j] = x[identity_[j]];
+    for (int64_t j = 0; j < changed; ++j) b[i * changed + j] = x[transformed_[j]];
   }
-  MarkOverflow(*tile.state, input);
-  const T* parameters = conditioner_.Run(tile, buffers);  // (p, positions, [shift | raw scale])
-  const int64_t width = conditioner_.out_width();
-  for (int64_t i = 0; i < m; ++i) {
-    std::copy_n(parameters + i * width, changed, g.shift + i * changed);
-    if (affine_) std::copy_n(parameters + i * width + changed, changed, g.scale + i * changed);
+  MarkOverflow(tile.state, positions_ * kept, a);
+  const Parameters<T> parameters = ArrangeParameters(conditioner_.Run(tile, buffers), m, arena);
+  if (forward) {
+    map_.Forward(m * changed, parameters, b, log_derivative, arena);
+  } else {
+    map_.Inverse(m * changed, parameters, b, log_derivative, arena);
   }
-  arena.Release(mark);
-  if (affine_) MapScale(*affine_, g.n, g.scale, g.scale, g.log_scale);
-  return g;
-}
-
-// A network's sums may overflow where its input's square would, and a ReLU turns the NaN that follows into a
-// zero: nobody would see it in the result.
-template <typename T>
-void CouplingOp<T>::MarkOverflow(const TileState& state, const T* input) const {
-  const T limit = std::sqrt(std::numeric_limits<T>::max());
-  const int64_t per_row = positions_ * static_cast<int64_t>(identity_.size());
-  for (int64_t r = 0; r < state.rows; ++r) {
-    const T* row = input + r * per_row;
-    bool fits = true;
-    for (int64_t i = 0; i < per_row; ++i) fits &= std::abs(row[i]) <= limit;
-    if (!fits) state.overflow[r] = 1;
-  }
-}
-
-template <typename T>
-void CouplingOp<T>::Scatter(const Tile<T>& tile, const T* b) const {
-  const int64_t m = tile.state->padded * positions_;
-  const auto changed = static_cast<int64_t>(transformed_.size());
   for (int64_t i = 0; i < m; ++i) {
     T* x = tile.x + i * channels_;
     for (int64_t j = 0; j < changed; ++j) x[transformed_[j]] = b[i * changed + j];
   }
+  arena->Release(mark);
 }
 
 template <typename T>
-void CouplingOp<T>::Forward(const Tile<T>& tile) const {
-  Arena& arena = *tile.state->scratch.arena;
-  const Arena::Mark mark = arena.mark();
-  const Gathered g = Gather(tile);
-  Lanes<T> b(g.b, g.n);
-  const ConstLanes<T> t(g.shift, g.n);
-  if (!affine_) {
-    b += t;
-  } else {
-    const ConstLanes<T> s(g.scale, g.n);
-    if (affine_->order == AffineOrder::kScaleThenShift) {
-      b = s * b + t;
-    } else {
-      b = (b + t) * s;
-    }
-    const int64_t per_row = positions_ * static_cast<int64_t>(transformed_.size());
-    for (int64_t r = 0; r < tile.state->rows; ++r) {
-      double sum = 0;
-      for (int64_t i = 0; i < per_row; ++i) sum += g.log_scale[r * per_row + i];
-      tile.state->log_density[r] += sum;
+Parameters<T> CouplingOp<T>::ArrangeParameters(T* net, int64_t m, Arena* arena) const {
+  const int64_t count = map_.num_parameters();
+  if (!parameter_major_) return {net, count, 1};
+  const auto changed = static_cast<int64_t>(transformed_.size());
+  const int64_t n = RoundUpToLane(m * changed);
+  T* arranged = arena->template Take<T>(count * n);  // (P, n)
+  for (int64_t i = 0; i < m; ++i) {
+    for (int64_t j = 0; j < count; ++j) {
+      std::copy_n(net + (i * count + j) * changed, changed, arranged + j * n + i * changed);
     }
   }
-  Scatter(tile, g.b);
-  arena.Release(mark);
-}
-
-template <typename T>
-void CouplingOp<T>::Inverse(const Tile<T>& tile) const {
-  Arena& arena = *tile.state->scratch.arena;
-  const Arena::Mark mark = arena.mark();
-  const Gathered g = Gather(tile);
-  Lanes<T> b(g.b, g.n);
-  const ConstLanes<T> t(g.shift, g.n);
-  if (!affine_) {
-    b -= t;
-  } else {
-    const ConstLanes<T> s(g.scale, g.n);
-    if (affine_->order == AffineOrder::kScaleThenShift) {
-      b = (b - t) / s;
-    } else {
-      b = b / s - t;
-    }
-  }
-  Scatter(tile, g.b);
-  arena.Release(mark);
+  return {arranged, 1, n};
 }
 
 template class CouplingOp<float>;
@@ -144,8 +91,10 @@ template class CouplingOp<double>;
                                                                int64_t, PrimitiveSet*)
 GLOWWORM_CREATE(float, AffineCoupling);
 GLOWWORM_CREATE(float, AdditiveCoupling);
+GLOWWORM_CREATE(float, SplineCoupling);
 GLOWWORM_CREATE(double, AffineCoupling);
 GLOWWORM_CREATE(double, AdditiveCoupling);
+GLOWWORM_CREATE(double, SplineCoupling);
 #undef GLOWWORM_CREATE
 
 }  // namespace glowworm

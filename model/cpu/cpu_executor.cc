@@ -322,6 +322,10 @@ RowWidth WidthOf(const Plan& plan) {
     if (const auto* additive = std::get_if<AdditiveCoupling>(&op.op)) {
       consider(additive->net, additive->identity.size());
     }
+    if (const auto* spline = std::get_if<SplineCoupling>(&op.op))
+      consider(spline->net, spline->identity.size());
+    if (const auto* masked = std::get_if<AutoregressiveMap>(&op.op))
+      consider(masked->net, masked->features.size());
     if (const auto* emit = std::get_if<EmitLatent>(&op.op)) consider(emit->density.net, emit->keep.size());
     width.activation = std::max(width.activation, net.activation * op.in.positions());
     width.buffer = std::max(width.buffer, net.buffer * op.in.positions());

@@ -27,8 +27,7 @@ void RunInverse(const Op& op, Tile<T>* tile) {
 
 template <typename T>
 struct Preparer {
-  using Prepared = absl::StatusOr<
-      std::variant<AffineOp<T>, MixOp<T>, SqueezeOp<T>, LogitOp<T>, CouplingOp<T>, EmitLatentOp<T>>>;
+  using Prepared = absl::StatusOr<CpuOp<T>>;
   const EventShape& shape;
   int64_t context_size, max_tile_rows;
   PrimitiveSet* primitives;
@@ -50,10 +49,12 @@ struct Preparer {
   Prepared operator()(const AdditiveCoupling& op) const {
     return Wrap(CouplingOp<T>::Create(op, shape, context_size, max_tile_rows, primitives));
   }
-  Prepared operator()(const SplineCoupling&) const { return absl::UnimplementedError("spline couplings"); }
-  Prepared operator()(const FixedSpline&) const { return absl::UnimplementedError("identity splines"); }
-  Prepared operator()(const AutoregressiveMap&) const {
-    return absl::UnimplementedError("autoregressive layers");
+  Prepared operator()(const SplineCoupling& op) const {
+    return Wrap(CouplingOp<T>::Create(op, shape, context_size, max_tile_rows, primitives));
+  }
+  Prepared operator()(const FixedSpline& op) const { return Prepared(FixedSplineOp<T>(op, shape)); }
+  Prepared operator()(const AutoregressiveMap& op) const {
+    return Wrap(AutoregressiveOp<T>::Create(op, context_size, max_tile_rows, primitives));
   }
   Prepared operator()(const EmitLatent& op) const {
     return Wrap(EmitLatentOp<T>::Create(op, shape, context_size, max_tile_rows, primitives));
@@ -76,7 +77,7 @@ absl::StatusOr<Program<T>> Program<T>::Create(absl::Span<const PlanOp> ops, int6
 
 template <typename T>
 void Program<T>::Forward(Tile<T>* tile) const {
-  for (const Op& op : ops_) std::visit([&](const auto& o) { RunForward(o, tile); }, op);
+  for (const CpuOp<T>& op : ops_) std::visit([&](const auto& o) { RunForward(o, tile); }, op);
 }
 
 template <typename T>

@@ -11,11 +11,17 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "model/cpu/autoregressive.h"
 #include "model/cpu/coupling.h"
 #include "model/cpu/emit_latent.h"
+#include "model/cpu/fixed_spline.h"
 #include "model/cpu/pointwise.h"
 
 namespace glowworm {
+
+template <typename T>
+using CpuOp = std::variant<AffineOp<T>, MixOp<T>, SqueezeOp<T>, LogitOp<T>, CouplingOp<T>, FixedSplineOp<T>,
+                           AutoregressiveOp<T>, EmitLatentOp<T>>;
 
 // Immutable after creation; Forward and Inverse are safe from several threads, each with its own tile.
 template <typename T>
@@ -28,8 +34,7 @@ class Program {
   void Inverse(Tile<T>* tile) const;  // last to first
 
  private:
-  using Op = std::variant<AffineOp<T>, MixOp<T>, SqueezeOp<T>, LogitOp<T>, CouplingOp<T>, EmitLatentOp<T>>;
-  std::vector<Op> ops_;
+  std::vector<CpuOp<T>> ops_;
 };
 
 }  // namespace glowworm

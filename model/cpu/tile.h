@@ -4,7 +4,9 @@
 #ifndef GLOWWORM_MODEL_CPU_TILE_H_
 #define GLOWWORM_MODEL_CPU_TILE_H_
 
+#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <utility>
 
 #include "model/cpu/product.h"
@@ -36,6 +38,28 @@ struct Tile {
 
   void Swap() { std::swap(x, y); }
 };
+
+// A network's sums may overflow where its input's square would, and a ReLU turns the NaN that follows into a
+// zero: nobody would see it in the result. Marks rows with such numbers. input: (p, per_row).
+template <typename T>
+void MarkOverflow(TileState* state, int64_t per_row, const T* input) {
+  const T limit = std::sqrt(std::numeric_limits<T>::max());
+  for (int64_t r = 0; r < state->rows; ++r) {
+    bool fits = true;
+    for (int64_t i = 0; i < per_row; ++i) fits &= std::abs(input[r * per_row + i]) <= limit;
+    if (!fits) state->overflow[r] = 1;
+  }
+}
+
+// Adds each row's log-derivatives, (p, per_row), to its log density, in one fixed order.
+template <typename T>
+void AddLogDerivatives(TileState* state, int64_t per_row, const T* log_derivative) {
+  for (int64_t r = 0; r < state->rows; ++r) {
+    double sum = 0;
+    for (int64_t i = 0; i < per_row; ++i) sum += log_derivative[r * per_row + i];
+    state->log_density[r] += sum;
+  }
+}
 
 }  // namespace glowworm
 

@@ -1,0 +1,104 @@
+// Implements SequentialNet<T>: one degree at a time through the steps that sequential_net_build.cc laid out.
+
+#include "model/cpu/sequential_net.h"
+
+#include <algorithm>
+
+#include "model/cpu/activation.h"
+#include "model/cpu/elementwise.h"
+
+namespace glowworm {
+namespace {
+
+template <typename T>
+using Group = Eigen::Array<T, kLane, 1>;
+template <typename T>
+using GroupRef = Eigen::Map<Group<T>, Eigen::Aligned64>;
+template <typename T>
+using ConstGroupRef = Eigen::Map<const Group<T>, Eigen::Aligned64>;
+
+}  // namespace
+
+template <typename T>
+void SequentialNet<T>::Begin(const T* context, T* scratch) const {
+  std::copy_n(context, context_size_ * kLane, scratch + values_[kContext].at);
+  Advance(0, scratch);
+}
+
+template <typename T>
+void SequentialNet<T>::Know(int64_t k, const T* feature, T* scratch) const {
+  std::copy_n(feature, kLane, scratch + values_[kFeatures].at + k * kLane);  // sorted by degree: by the order
+  Advance(k + 1, scratch);
+}
+
+template <typename T>
+const T* SequentialNet<T>::Output(int64_t j, const T* scratch) const {
+  const Value& output = values_[output_];
+  return scratch + output.at + output.place[j] * kLane;
+}
+
+template <typename T>
+void SequentialNet<T>::Advance(int64_t degree, T* scratch) const {
+  for (const Step& step : steps_) {
+    std::visit([&](const auto& s) { Do(s, degree, scratch); }, step);
+  }
+}
+
+template <typename T>
+void SequentialNet<T>::Do(const Multiply& step, int64_t degree, T* scratch) const {
+  const Value& in = values_[step.from];
+  const Value& out = values_[step.to];
+  const int64_t inputs = in.up_to[degree + 1];
+  const T* x = scratch + in.at;                          // (inputs, 16)
+  const T* w = step.weight.data() + step.begin[degree];  // (units / 4, inputs, 4)
+  for (int64_t unit = out.up_to[degree]; unit < out.up_to[degree + 1]; unit += kUnits) {
+    Group<T> sum[kUnits];
+    for (Group<T>& s : sum) s.setZero();
+    for (int64_t i = 0; i < inputs; ++i, w += kUnits) {
+      const ConstGroupRef<T> value(x + i * kLane);
+      for (int64_t u = 0; u < kUnits; ++u) sum[u] += w[u] * value;
+    }
+    const int64_t count = std::min(kUnits, out.up_to[degree + 1] - unit);
+    for (int64_t u = 0; u < count; ++u) {
+      GroupRef<T>(scratch + out.at + (unit + u) * kLane) = sum[u] + step.bias[unit + u];
+    }
+  }
+}
+
+template <typename T>
+void SequentialNet<T>::Do(const Apply& step, int64_t degree, T* scratch) const {
+  const Value& in = values_[step.from];
+  const int64_t begin = in.up_to[degree] * kLane, end = in.up_to[degree + 1] * kLane;
+  if (begin == end) return;
+  Activate(step.activation, end - begin, scratch + in.at + begin, scratch + values_[step.to].at + begin);
+}
+
+template <typename T>
+void SequentialNet<T>::Do(const Select& step, int64_t degree, T* scratch) const {
+  const T* from = scratch + values_[step.from].at;
+  T* to = scratch + values_[step.to].at;
+  for (int64_t j = step.up_to[degree]; j < step.up_to[degree + 1]; ++j) {
+    std::copy_n(from + step.source[j] * kLane, kLane, to + step.target[j] * kLane);
+  }
+}
+
+template <typename T>
+void SequentialNet<T>::Do(const Add& step, int64_t degree, T* scratch) const {
+  const Value& out = values_[step.to];
+  const T* a = scratch + values_[step.a].at;
+  const T* b = scratch + values_[step.b].at;
+  for (int64_t j = out.up_to[degree]; j < out.up_to[degree + 1]; ++j) {
+    const ConstGroupRef<T> left(a + step.in_a[j] * kLane), right(b + step.in_b[j] * kLane);
+    GroupRef<T> sum(scratch + out.at + j * kLane);
+    if (step.gate < 0) {
+      sum = left + right;
+    } else {
+      sum = left + right * ConstGroupRef<T>(scratch + values_[step.gate].at + step.in_gate[j] * kLane);
+    }
+  }
+}
+
+template class SequentialNet<float>;
+template class SequentialNet<double>;
+
+}  // namespace glowworm
