@@ -14,8 +14,6 @@
 #include <vector>
 
 #include "model/flow.h"
-#include "model/flow_file.h"
-#include "tests/testing/agreement.h"
 #include "tests/testing/flow_rows.h"
 
 namespace glowworm {
@@ -168,23 +166,9 @@ TEST_P(GoldenTest, TailProbabilityIsWithinItsGate) {
 INSTANTIATE_TEST_SUITE_P(Fixtures, GoldenTest,
                          testing::Combine(testing::Values("tiny-plu", "thyroid-glow", "digits-glow",
                                                           "pendigits-qr", "mammography-context",
-                                                          "image-extras-back"),
+                                                          "shuttle-nsf", "cardio-maf", "thyroid-iaf",
+                                                          "image-extras"),
                                           testing::Values(Precision::kFloat64, Precision::kFloat32)));
-
-// Its golden file lacks the final latents, so that the gold standard, checked by that file, stands in for it.
-TEST(Golden, FrontOfImageExtrasAgreesWithTheGoldStandard) {
-  const std::string folder = FixtureFolder("image-extras-front");
-  ASSERT_FALSE(folder.empty());
-  auto file = ReadFlowFile(FixtureFlowPath(folder));
-  ASSERT_TRUE(file.ok()) << file.status();
-  for (const Precision precision : {Precision::kFloat64, Precision::kFloat32}) {
-    AgreementOptions options;
-    options.precision = precision;
-    options.rows = 40;
-    const Agreement agreement = CompareWithReference(file->spec, options);
-    EXPECT_LE(agreement.Worst(), 1) << agreement.Text();
-  }
-}
 
 }  // namespace
 }  // namespace glowworm
