@@ -1,0 +1,38 @@
+// Rounds on request: one line in, one line out, so that a script can interleave our rounds with a peer's in
+// one run. Only entry: ServeRounds(). Tested by tests/bench/smoke_test.py.
+//
+//   time METHOD BATCH THREADS SECONDS  -> median seconds of one call, rows per second, calls
+//   product M K N THREADS SECONDS      -> median seconds of one call, floating-point operations per second,
+//   calls draw ROWS OUT                      -> ROWS; the rows that METHODs on x are timed with, as raw
+//   float32 log_likelihood IN OUT              -> rows that failed; raw float32 rows in, raw float64 log p
+//   out encode|decode IN OUT               -> rows that failed; raw float32 rows in and out
+//
+// A line that cannot be done is answered "error: why".
+
+#ifndef GLOWWORM_TESTS_BENCH_ROUNDS_H_
+#define GLOWWORM_TESTS_BENCH_ROUNDS_H_
+
+#include <istream>
+#include <ostream>
+
+#include "absl/functional/function_ref.h"
+#include "model/flow.h"
+
+namespace glowworm {
+namespace bench {
+
+struct Timing {
+  double seconds = 0;  // median of one call
+  int64_t calls = 0;
+};
+
+// Calls `run` for `seconds`, after a tenth of that to warm up, and at least three times.
+Timing Measure(double seconds, absl::FunctionRef<void()> run);
+
+// Answers until the input ends.
+void ServeRounds(const Flow& flow, std::istream& in, std::ostream& out);
+
+}  // namespace bench
+}  // namespace glowworm
+
+#endif  // GLOWWORM_TESTS_BENCH_ROUNDS_H_
