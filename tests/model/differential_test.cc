@@ -20,7 +20,7 @@
 namespace glowworm {
 namespace {
 
-constexpr int kLayerKinds = 13, kScaleMaps = 7, kActivations = 8;
+constexpr int kScaleMaps = 7, kActivations = 8;
 
 class DifferentialTest : public testing::TestWithParam<Precision> {
  protected:

@@ -145,7 +145,6 @@ void ExpectDecodeInvertsEncode(const FlowSpec& spec, uint64_t seed) {
 
 const EventShape kSmallShapes[] = {RowShape(1),         RowShape(2),         RowShape(5),        RowShape(12),
                                    ImageShape(3, 2, 2), ImageShape(1, 2, 4), ImageShape(2, 3, 2)};
-constexpr int kLayerKinds = 13;
 
 // Smooth nets only: a kink between two points of a difference quotient would show as an error of the
 // Jacobian, and the log-det does not depend on the net's derivative.

@@ -311,6 +311,7 @@ RandomFlow& RandomFlow::Add(LayerKind kind) {
     const auto parallel = random_.Coin() ? ParallelDirection::kForward : ParallelDirection::kInverse;
     return AddAutoregressive({parallel, scale_map, order, net, spline});
   }
+  if (random_.Below(3) == 0) identity_spline = AnySpline(random_);
   if (kind == LayerKind::kCouplingAdditive) return AddAdditiveCoupling(net, identity_spline);
   return AddCoupling({scale_map, order, net, spline, identity_spline});
 }
@@ -329,8 +330,8 @@ FlowSpec AnyFlow(uint64_t seed, const EventShape& event, int64_t context_size, i
   const int64_t wanted = 4 + random.Below(6);
   for (int64_t added = 0; added < wanted;) {
     // Half of them couplings: a flow without any is a linear map.
-    const LayerKind kind =
-        random.Coin() ? LayerKind::kCouplingAffine : static_cast<LayerKind>(random.Below(13));
+    const LayerKind coupling = random.Below(3) == 0 ? LayerKind::kCouplingSpline : LayerKind::kCouplingAffine;
+    const LayerKind kind = random.Coin() ? coupling : static_cast<LayerKind>(random.Below(kLayerKinds));
     ++added;
     if (flow.Fits(kind)) flow.Add(kind);
   }

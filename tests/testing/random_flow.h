@@ -35,6 +35,7 @@ enum class LayerKind {
   kCouplingSpline,
   kAutoregressive
 };
+constexpr int kLayerKinds = 15;
 enum class BaseKind { kStandard, kDiagChannel, kDiagElement, kClass, kNet };  // kNet: split priors only
 
 EventShape RowShape(int64_t channels);
