@@ -27,6 +27,7 @@
 #include "absl/flags/parse.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
+#include "absl/synchronization/mutex.h"
 #include "glowworm/v1/density.grpc.pb.h"
 
 ABSL_FLAG(std::string, mode, "inline", "inline or handoff");
@@ -99,10 +100,6 @@ class Handoff {
   std::thread worker_;  // last: it reads all of the above
 };
 
-class EchoReactor final : public grpc::ServerUnaryReactor {
-  void OnDone() override { delete this; }
-};
-
 class EchoService final : public v1::DensityService::CallbackService {
  public:
   // A null `handoff`: inline.
@@ -112,7 +109,7 @@ class EchoService final : public v1::DensityService::CallbackService {
   grpc::ServerUnaryReactor* GetModel(grpc::CallbackServerContext* grpc, const v1::GetModelRequest* request,
                                      v1::Model* response) override {
     *response = model_;
-    auto* reactor = new EchoReactor;
+    grpc::ServerUnaryReactor* const reactor = grpc->DefaultReactor();
     reactor->Finish(grpc::Status::OK);
     return reactor;
   }
@@ -120,7 +117,7 @@ class EchoService final : public v1::DensityService::CallbackService {
   grpc::ServerUnaryReactor* LogLikelihood(grpc::CallbackServerContext* grpc,
                                           const v1::LogLikelihoodRequest* request,
                                           v1::LogLikelihoodResponse* response) override {
-    auto* reactor = new EchoReactor;
+    grpc::ServerUnaryReactor* const reactor = grpc->DefaultReactor();  // the fastest that gRPC has
     if (request->x().shape_size() == 0) {
       reactor->Finish(grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "x: missing"));
     } else if (handoff_ != nullptr) {
@@ -198,5 +195,6 @@ int Serve() {
 
 int main(int argc, char** argv) {
   absl::ParseCommandLine(argc, argv);
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);  // as glowworm-server does
   return glowworm::Serve();
 }
