@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 #include "server/flags.h"
 #include "server/log.h"
 #include "server/server.h"
@@ -64,6 +65,8 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "glowworm-server: %s\n", std::string(options.status().message()).c_str());
     return 2;
   }
+  // Debian builds Abseil with its search for deadlocks on, which every lock of gRPC pays for.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   glowworm::BlockStopSignals();
   glowworm::StartLog(options->log_level);
   RaiseDescriptorLimit();

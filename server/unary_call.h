@@ -157,6 +157,9 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
     if (task_id_ != 0) record_.model()->batcher(Traits::kWork)->Cancel(task_id_);
   }
   void OnDone() override { delete this; }
+  // gRPC's own, not API: without it gRPC wakes one more thread for each OnDone and OnCancel. Neither blocks
+  // here, and no lock is held where gRPC may run them: in Finish, or on its own threads.
+  bool InternalInlineable() override { return true; }
 
   using Payload =
       typename decltype(TakeRows(std::declval<Request*>(), std::declval<const FlowInfo&>()))::element_type;
