@@ -46,9 +46,9 @@ def memory_row(binaries, first, flow):
 
 def memory_section(binaries, first, flows):
     return {"title": "Memory of a loaded flow, MB",
-            "prose": [f"Resident bytes that a load adds to a process that has loaded {first.parent.parent.name} before. The "
-                      f"bound of the weights is {NET_BOUND}x the file's conditioner tensors and {LINEAR_BOUND}x its 1x1 "
-                      "layers'; primitives and the workers' scratch come on top."],
+            "prose": [f"Resident bytes that a load adds to a process that has loaded {first.parent.parent.name} before. "
+                      f"The bound of the weights is {NET_BOUND}x the file's conditioner tensors and {LINEAR_BOUND}x its "
+                      "1x1 layers'; primitives and the workers' scratch come on top."],
             "columns": ["flow", "1x1 in file", "nets in file", "bound of weights", "loaded, 1 worker",
                         "loaded, 2 workers", "a worker's scratch", "without scratch", "times the file",
                         "after use, 2 workers"],

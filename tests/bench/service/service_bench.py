@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The service's cost beside its flows: our server against two echo servers, against the same flow in this process's
-neighbour, its start and its memory. One command, which writes the sections of a report as JSON:
+neighbour, its start and its memory. One command, which writes results/3*.json for report.py:
 
   tests/bench/service/service_bench.py --flow=deploy/repository/digits/1/flow.safetensors:0.9
 
@@ -9,20 +9,21 @@ All servers listen on loopback and meet the same client, `glowworm bench`, in tu
 and glowworm-in-process. Only the standard library.
 """
 import argparse
-import datetime
-import json
 import os
 import pathlib
-import platform
 import random
 import shutil
 import statistics
+import sys
 import tempfile
 
 import processes
 from memory import memory_section
 
 SOURCE = pathlib.Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(SOURCE / "tests/bench"))
+import section  # noqa: E402
+
 TINY = SOURCE / "tests/golden/tiny-plu/1/flow.safetensors"
 CONCURRENCY = 32  # of the saturated single-row calls
 WHOLE_TILE = 256  # rows of a saturating call
@@ -170,15 +171,10 @@ def start_section(binaries, rounds):
         server.stop()
     took, resident = took[1:], resident[1:]
     return {"title": "Start of the server with the bundled flows",
-            "prose": [f"From the process's start until its port file is there, which is when health says SERVING; {load}."],
+            "prose": [f"From the process's start until its port file is there, when health says SERVING; {load}."],
             "columns": ["", "measured", "goal"],
             "rows": [["ready, ms", spread(took, 0), f"300: {verdict(median(took), 300, at_least=False)}"],
                      ["resident, MB", spread(resident), f"80: {verdict(median(resident), 80, at_least=False)}"]]}
-
-
-def machine():
-    name = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "")
-    return f"{name or platform.machine()}, {os.cpu_count()} cores, {datetime.date.today()}"
 
 
 def flow_and_goal(text):
@@ -195,32 +191,37 @@ def main():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=2, help="of one measurement")
     parser.add_argument("--binaries", type=pathlib.Path, default=SOURCE / "build/bin")
-    parser.add_argument("--out", type=pathlib.Path, default=SOURCE / "tests/bench/results/service.json")
+    parser.add_argument("--out", type=pathlib.Path, default=section.RESULTS, help="folder of the sections")
     args = parser.parse_args()
 
-    sections = []
+    def keep(name, made):
+        """Saved at once: a run that is cut short keeps what it has."""
+        made["prose"].append(f"{args.rounds} rounds of {args.seconds:g} s, in turns.")
+        table = section.table(made["columns"], made["rows"])
+        section.save(name, made["title"], made["prose"], [table], folder=args.out)
+        print(f"\n{made['title']}", *made["prose"], sep="\n")
+        for row in [made["columns"], *made["rows"]]:
+            print("  " + "  |  ".join(row))
+
     with tempfile.TemporaryDirectory(prefix="glowworm-bench-") as name:
         folder = pathlib.Path(name)
         if "tiny" in args.only:
             tiny = TinyFlow(args.binaries, args.rounds, args.seconds, folder)
             try:
-                sections += [tiny.saturated(), tiny.single(), tiny.open_loop()]
+                keep("30-service-closed-loop", tiny.saturated())
+                keep("31-service-latency", tiny.single())
+                keep("32-service-open-loop", tiny.open_loop())
             finally:
                 tiny.stop()
         if "saturated" in args.only and args.flow:
-            sections.append(saturated_section(args.binaries, args.rounds, args.seconds, args.flow, folder))
+            keep("33-service-saturated",
+                 saturated_section(args.binaries, args.rounds, args.seconds, args.flow, folder))
         if "start" in args.only:
-            sections.append(start_section(args.binaries, args.rounds))
+            keep("34-service-start", start_section(args.binaries, args.rounds))
         if "memory" in args.only:
             bundled = sorted(set((SOURCE / "tests/golden").glob("*/1/flow.safetensors")) - {TINY})
-            sections.append(memory_section(args.binaries, TINY, [*bundled, *(flow for flow, _ in args.flow)]))
-    sections[0]["prose"].insert(0, f"{machine()}; {args.rounds} rounds of {args.seconds:g} s, in turns.")
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(sections, indent=1, ensure_ascii=False) + "\n")
-    for section in sections:
-        print(f"\n{section['title']}", *section["prose"], sep="\n")
-        for row in [section["columns"], *section["rows"]]:
-            print("  " + "  |  ".join(row))
+            keep("35-service-memory",
+                 memory_section(args.binaries, TINY, [*bundled, *(flow for flow, _ in args.flow)]))
 
 
 if __name__ == "__main__":
