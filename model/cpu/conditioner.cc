@@ -58,6 +58,32 @@ void Conditioner<T>::Do(const Tile<T>& tile, const Buffers& b, const Unfold& ste
 }
 
 template <typename T>
+void Conditioner<T>::Do(const Tile<T>& tile, const Buffers& b, const Fold& step) const {
+  const int64_t height = shape_.height, width = shape_.width, out = step.out, half = step.k / 2;
+  const int64_t channels = step.k * step.k * out;
+  T* to = b.slot[step.to];
+  for (int64_t r = 0; r < tile.state->padded; ++r) {
+    const T* image = b.slot[step.from] + r * height * width * channels;  // (h, w, k, k, out)
+    for (int64_t h = 0; h < height; ++h) {
+      for (int64_t w = 0; w < width; ++w, to += out) {
+        if (step.accumulate) {
+          for (int64_t o = 0; o < out; ++o) to[o] += step.bias[o];
+        } else {
+          std::copy_n(step.bias.data(), out, to);
+        }
+        for (int64_t i = std::max<int64_t>(0, half - h); i < std::min(step.k, height + half - h); ++i) {
+          for (int64_t j = std::max<int64_t>(0, half - w); j < std::min(step.k, width + half - w); ++j) {
+            const T* from =
+                image + ((h + i - half) * width + w + j - half) * channels + (i * step.k + j) * out;
+            for (int64_t o = 0; o < out; ++o) to[o] += from[o];
+          }
+        }
+      }
+    }
+  }
+}
+
+template <typename T>
 void Conditioner<T>::Do(const Tile<T>& tile, const Buffers& b, const Apply& step) const {
   const int64_t n = tile.state->padded * shape_.height * shape_.width * step.width;
   Activate(step.activation, RoundUpToLane(n), b.slot[step.from], b.slot[step.to]);

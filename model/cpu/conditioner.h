@@ -56,6 +56,15 @@ class Conditioner {
     int64_t channels, k;
     int from, to;
   };
+  // y(h, w, o) = bias(o) + sum over the window of x(h + i, w + j, window position (i, j), o), what lies
+  // outside being 0: a convolution's second half, after a product to window * window * out channels. Where
+  // `out` is small that product's output is much smaller than an unfolded input would be.
+  struct Fold {
+    int64_t out, k;
+    bool accumulate;      // adds to what `to` holds
+    std::vector<T> bias;  // (out)
+    int from, to;
+  };
   struct Apply {
     Activation activation;
     int64_t width;
@@ -77,12 +86,13 @@ class Conditioner {
     Product<T> product;
     int to;
   };
-  using Step = std::variant<Multiply, Unfold, Apply, Append, Copy, Add, Gate>;
+  using Step = std::variant<Multiply, Unfold, Fold, Apply, Append, Copy, Add, Gate>;
   class Builder;
 
   Conditioner() = default;
   void Do(const Tile<T>& tile, const Buffers& b, const Multiply& step) const;
   void Do(const Tile<T>& tile, const Buffers& b, const Unfold& step) const;
+  void Do(const Tile<T>& tile, const Buffers& b, const Fold& step) const;
   void Do(const Tile<T>& tile, const Buffers& b, const Apply& step) const;
   void Do(const Tile<T>& tile, const Buffers& b, const Append& step) const;
   void Do(const Tile<T>& tile, const Buffers& b, const Copy& step) const;

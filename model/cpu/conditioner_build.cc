@@ -117,6 +117,7 @@ class Conditioner<T>::Builder {
       const absl::Status direct = Multiplied(conv.in, conv.out, conv.weight, conv.bias, fused, into, conv.k);
       if (!absl::IsUnimplemented(direct)) return direct;  // oneDNN has no fast kernel for some small images
     }
+    if (conv.pad == Pad::kZero && conv.out < conv.in) return Folded(conv, fused, into);
     const int64_t window = conv.k * conv.k;
     const int64_t features = conv.pad == Pad::kEdgeChannel ? conv.in - 1 : conv.in;
     std::vector<double> weight(conv.weight.size());  // (out, in, k, k) -> (out, k, k, in)
@@ -131,6 +132,28 @@ class Conditioner<T>::Builder {
     out_->steps_.push_back(Unfold{conv.pad, features, conv.k, slot_, to});
     MoveTo(to, window * conv.in);
     return Multiplied(window * conv.in, conv.out, weight, conv.bias, fused, into);
+  }
+
+  // A product to (k, k, out) channels, whose results are then added up where they belong.
+  absl::Status Folded(const Conv& conv, std::optional<Activation> activation, int into) {
+    const int64_t window = conv.k * conv.k;
+    std::vector<double> weight(conv.weight.size());  // (out, in, k, k) -> (k, k, out, in)
+    for (int64_t o = 0; o < conv.out; ++o) {
+      for (int64_t i = 0; i < conv.in; ++i) {
+        for (int64_t j = 0; j < window; ++j) {
+          weight[(j * conv.out + o) * conv.in + i] = conv.weight[(o * conv.in + i) * window + j];
+        }
+      }
+    }
+    absl::Status status = Multiplied(conv.in, window * conv.out, weight, {}, std::nullopt, kNowhere);
+    if (!status.ok()) return status;
+    std::vector<T> bias(conv.out, T(0));
+    std::copy(conv.bias.begin(), conv.bias.end(), bias.begin());
+    const int to = into != kNowhere ? into : TakeSlot(conv.out);
+    out_->steps_.push_back(Fold{conv.out, conv.k, into != kNowhere, std::move(bias), slot_, to});
+    MoveTo(to, conv.out);
+    if (activation) out_->steps_.push_back(Apply{*activation, conv.out, slot_, slot_});
+    return absl::OkStatus();
   }
 
   absl::Status Resided(const Residual& residual) {
@@ -195,7 +218,8 @@ NetWidth WidthOf(const Net& net, int64_t in, int64_t context_size) {
     if (const auto* dense = std::get_if<Dense>(&op.op)) {
       width = dense->out;
     } else if (const auto* conv = std::get_if<Conv>(&op.op)) {
-      include(width, conv->in * conv->k * conv->k);
+      const int64_t folded = conv->pad == Pad::kZero ? std::min(conv->in, conv->out) : conv->in;
+      include(width, folded * conv->k * conv->k);
       width = conv->out;
     } else if (std::holds_alternative<ConcatContext>(op.op)) {
       width += context_size;
