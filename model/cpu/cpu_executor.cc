@@ -3,6 +3,7 @@
 #include "model/cpu/cpu_executor.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <type_traits>
@@ -25,6 +26,21 @@ constexpr int64_t kMaxActivationBytes = 2 << 20;
 // A flow whose widest buffer for one row exceeds this is refused.
 constexpr int64_t kMaxRowBytes = 256 << 20;
 
+// The calls that compute at this moment in the whole process, of whatever flow: a core is idle only while
+// they are fewer than the workers.
+class RunningCall {
+ public:
+  RunningCall() : others_(count_.fetch_add(1, std::memory_order_relaxed)) {}
+  ~RunningCall() { count_.fetch_sub(1, std::memory_order_relaxed); }
+  RunningCall(const RunningCall&) = delete;
+  RunningCall& operator=(const RunningCall&) = delete;
+  int others() const { return others_; }
+
+ private:
+  static inline std::atomic<int> count_{0};
+  const int others_;
+};
+
 // A tile's buffers, all from the workspace's arena.
 struct TileBuffers {
   TileState state;
@@ -36,7 +52,7 @@ struct TileBuffers {
 template <typename T>
 class CpuExecutor final : public Executor {
  public:
-  CpuExecutor(const Plan& plan, int64_t max_tile_rows)
+  CpuExecutor(const Plan& plan, int64_t max_tile_rows, int workers)
       : event_(plan.event),
         context_size_(plan.context_size),
         num_classes_(plan.num_classes),
@@ -44,9 +60,11 @@ class CpuExecutor final : public Executor {
         cumulative_class_weight_(plan.cumulative_class_weight),
         constant_log_det_(plan.constant_log_det),
         max_tile_rows_(max_tile_rows),
+        workers_(workers),
+        primitives_(workers > 1),
         pool_(&primitives_) {}
 
-  absl::Status Prepare(const Plan& plan, int workers) {
+  absl::Status Prepare(const Plan& plan) {
     const absl::Span<const PlanOp> ops(plan.ops);
     auto leading =
         Program<double>::Create(ops.subspan(0, plan.leading), context_size_, max_tile_rows_, &primitives_);
@@ -55,7 +73,11 @@ class CpuExecutor final : public Executor {
     auto main = Program<T>::Create(ops.subspan(plan.leading), context_size_, max_tile_rows_, &primitives_);
     if (!main.ok()) return main.status();
     main_ = *std::move(main);
-    WarmUp(workers);
+    if (primitives_.shares()) {
+      companion_ = std::make_unique<Companion>();
+      companion_primitives_ = std::make_unique<PrimitiveRunner>(&primitives_);
+    }
+    WarmUp();
     return absl::OkStatus();
   }
 
@@ -63,9 +85,12 @@ class CpuExecutor final : public Executor {
 
   void Encode(absl::Span<const EncodeRow> rows) const override {
     const FloatMode mode;
+    const RunningCall call;
     const WorkspacePool::Lease workspace = pool_.Take();
+    const Companion::Lease companion(rows.size() == 1 && call.others() < workers_ - 1 ? companion_.get()
+                                                                                      : nullptr);
     const Arena::Mark mark = workspace->arena.mark();
-    TileBuffers tile = Begin(workspace.operator->(), static_cast<int64_t>(rows.size()));
+    TileBuffers tile = Begin(workspace.operator->(), companion.get(), static_cast<int64_t>(rows.size()));
     bool latent_wanted = false;
     for (size_t r = 0; r < rows.size(); ++r) {
       Load(rows[r].x, event_.channels, event_.positions(), rows[r].context, r, tile.x, &tile);
@@ -80,9 +105,12 @@ class CpuExecutor final : public Executor {
 
   void Decode(absl::Span<const DecodeRow> rows) const override {
     const FloatMode mode;
+    const RunningCall call;
     const WorkspacePool::Lease workspace = pool_.Take();
+    const Companion::Lease companion(rows.size() == 1 && call.others() < workers_ - 1 ? companion_.get()
+                                                                                      : nullptr);
     const Arena::Mark mark = workspace->arena.mark();
-    TileBuffers tile = Begin(workspace.operator->(), static_cast<int64_t>(rows.size()));
+    TileBuffers tile = Begin(workspace.operator->(), companion.get(), static_cast<int64_t>(rows.size()));
     tile.state.latent = workspace->arena.Take<double>(tile.state.padded * event_.size());
     for (size_t r = 0; r < rows.size(); ++r) {
       Load(rows[r].z, 1, event_.size(), rows[r].context, r, tile.state.latent, &tile);
@@ -94,9 +122,12 @@ class CpuExecutor final : public Executor {
 
   void Sample(absl::Span<const SampleRow> rows) const override {
     const FloatMode mode;
+    const RunningCall call;
     const WorkspacePool::Lease workspace = pool_.Take();
+    const Companion::Lease companion(rows.size() == 1 && call.others() < workers_ - 1 ? companion_.get()
+                                                                                      : nullptr);
     const Arena::Mark mark = workspace->arena.mark();
-    TileBuffers tile = Begin(workspace.operator->(), static_cast<int64_t>(rows.size()));
+    TileBuffers tile = Begin(workspace.operator->(), companion.get(), static_cast<int64_t>(rows.size()));
     tile.state.latent = workspace->arena.Take<double>(tile.state.padded * event_.size());
     tile.state.latent_is_noise = true;
     for (size_t r = 0; r < rows.size(); ++r) {
@@ -114,12 +145,13 @@ class CpuExecutor final : public Executor {
   }
 
  private:
-  TileBuffers Begin(Workspace* workspace, int64_t rows) const {
+  TileBuffers Begin(Workspace* workspace, Companion* companion, int64_t rows) const {
     Arena& arena = workspace->arena;
     TileBuffers tile{};
     tile.state.rows = rows;
     tile.state.padded = RoundUpOnLadder(rows);
-    tile.state.scratch = {&arena, &workspace->primitives, workspace->measuring};
+    tile.state.scratch = {&arena, &workspace->primitives, companion, companion_primitives_.get(),
+                          workspace->measuring};
     tile.state.latent_size = event_.size();
     tile.state.num_classes = num_classes_;
     const int64_t p = tile.state.padded;
@@ -268,7 +300,7 @@ class CpuExecutor final : public Executor {
 
   // Makes the workspaces: carries one full tile both ways through the first, without its products, to see how
   // much an arena must hold, so that no request is the first to grow one.
-  void WarmUp(int workers) {
+  void WarmUp() {
     const std::vector<double> zeros(event_.size() + context_size_, 0.0);
     std::vector<double> out(event_.size()), log_likelihood(max_tile_rows_);
     std::vector<RowStatus> status(max_tile_rows_);
@@ -287,7 +319,7 @@ class CpuExecutor final : public Executor {
     std::vector<WorkspacePool::Lease> held;
     held.push_back(pool_.Take());
     held[0]->measuring = false;
-    for (int w = 1; w < workers; ++w) {
+    for (int w = 1; w < workers_; ++w) {
       held.push_back(pool_.Take());
       held.back()->arena.Reserve(held[0]->arena.capacity());
     }
@@ -298,10 +330,13 @@ class CpuExecutor final : public Executor {
   const std::vector<double> log_class_weight_, cumulative_class_weight_;
   const double constant_log_det_;
   const int64_t max_tile_rows_;
+  const int workers_;
   PrimitiveSet primitives_;
   Program<double> leading_;
   Program<T> main_;
   mutable WorkspacePool pool_;
+  std::unique_ptr<Companion> companion_;  // of flows with products that are worth sharing
+  std::unique_ptr<PrimitiveRunner> companion_primitives_;
 };
 
 // Numbers of the widest activation of one row, and of the widest buffer of any kind (an unfolded
@@ -347,8 +382,8 @@ absl::StatusOr<std::unique_ptr<const Executor>> Make(const Plan& plan, int worke
   for (int64_t step : kRowLadder) {
     if (step * width.activation * number <= kMaxActivationBytes) tile_rows = step;
   }
-  auto executor = std::make_unique<CpuExecutor<T>>(plan, tile_rows);
-  absl::Status status = executor->Prepare(plan, workers);
+  auto executor = std::make_unique<CpuExecutor<T>>(plan, tile_rows, workers);
+  absl::Status status = executor->Prepare(plan);
   if (!status.ok()) return status;
   return std::unique_ptr<const Executor>(std::move(executor));
 }

@@ -56,7 +56,7 @@ absl::Status OnlyReference(const std::string& name, const PrimitiveShape& shape)
 
 }  // namespace
 
-PrimitiveSet::PrimitiveSet() : engine_(dnnl::engine::kind::cpu, 0) {
+PrimitiveSet::PrimitiveSet(bool may_share) : may_share_(may_share), engine_(dnnl::engine::kind::cpu, 0) {
   // oneDNN's own cache would keep the primitives of flows that are gone; a set shares its own.
   dnnl::set_primitive_cache_capacity(0);
 }

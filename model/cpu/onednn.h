@@ -31,7 +31,13 @@ struct PrimitiveShape {
 // Primitives are made at load, one per shape, and shared by all layers and workers; immutable afterwards.
 class PrimitiveSet {
  public:
-  PrimitiveSet();
+  // may_share: products of a single row may be halved for a Companion.
+  explicit PrimitiveSet(bool may_share = false);
+
+  bool may_share() const { return may_share_; }
+  // Notes that a product will be halved; whether any is.
+  void Shares() { shares_ = true; }
+  bool shares() const { return shares_; }
 
   // Index of the primitive for `shape`, made on first need. Unimplemented if oneDNN offers none but its
   // reference.
@@ -54,6 +60,8 @@ class PrimitiveSet {
   absl::StatusOr<Entry> MakeProduct(const PrimitiveShape& shape) const;
   absl::StatusOr<Entry> MakeConvolution(const PrimitiveShape& shape) const;
 
+  const bool may_share_;
+  bool shares_ = false;
   dnnl::engine engine_;
   std::vector<Entry> entries_;
   std::map<Key, int> index_;

@@ -14,6 +14,7 @@
 
 #include "absl/status/statusor.h"
 #include "model/cpu/arena.h"
+#include "model/cpu/companion.h"
 #include "model/cpu/onednn.h"
 #include "model/flow_spec.h"
 
@@ -38,6 +39,9 @@ struct ProductShape {
 struct ProductScratch {
   Arena* arena;
   PrimitiveRunner* primitives;
+  // For a tile of one row: does half of its large products with handles of its own. Null: there is none.
+  Companion* companion = nullptr;
+  PrimitiveRunner* companion_primitives = nullptr;
   // At load: only the arena's use is wanted, products take what they would and compute nothing.
   bool measuring = false;
 };
@@ -60,9 +64,11 @@ class Product<float> {
 
  private:
   Product() = default;
+  void RunShared(const float* x, float* y, const ProductScratch& scratch) const;
 
   ProductShape shape_;
   dnnl::memory weights_, bias_;
+  int half_ = -1;               // index in the set, for half of one row's positions; -1: not worth it
   int64_t block_ = 0;           // 0: one call a tile; else always so many positions a call
   std::vector<int> by_ladder_;  // index in the set, per ladder step; or the one of the block
 };

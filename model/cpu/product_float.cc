@@ -12,6 +12,8 @@ namespace {
 constexpr int64_t kBlockRows = 16;
 // Packed weights may cost this much of the plain ones' memory.
 constexpr double kMaxPackedSize = 1.5;
+// A product of one row's positions is worth sharing from here on: some 10 us.
+constexpr int64_t kMinSharedMultiplications = 500'000;
 
 }  // namespace
 
@@ -49,6 +51,16 @@ absl::StatusOr<Product<float>> Product<float>::Create(const ProductShape& shape,
     independent = primitives->RowsAreIndependent(*index) && primitives->WeightsDesc(*index) == layout;
     product.by_ladder_.push_back(*index);
   }
+  if (independent && primitives->may_share() && !convolution && shape.positions % 2 == 0 &&
+      shape.positions * shape.in * shape.out >= kMinSharedMultiplications) {
+    primitive.m = shape.positions / 2;
+    const absl::StatusOr<int> index = primitives->FindOrCreate(primitive);
+    if (!index.ok()) return index.status();
+    if (primitives->RowsAreIndependent(*index) && primitives->WeightsDesc(*index) == layout) {
+      product.half_ = *index;
+      primitives->Shares();
+    }
+  }
   dnnl::memory::desc weights_desc = layout;
   if (!independent) {
     const bool whole_rows = convolution || shape.positions > 1;
@@ -84,6 +96,7 @@ absl::StatusOr<Product<float>> Product<float>::Create(const ProductShape& shape,
 void Product<float>::Run(int64_t rows, const float* x, float* y, const ProductScratch& scratch) const {
   if (block_ == 0) {
     if (scratch.measuring) return;
+    if (rows == 1 && half_ >= 0 && scratch.companion != nullptr) return RunShared(x, y, scratch);
     const auto step =
         std::lower_bound(std::begin(kRowLadder), std::end(kRowLadder), rows) - std::begin(kRowLadder);
     scratch.primitives->Run(by_ladder_[step], x, weights_, bias_, y);
@@ -104,6 +117,14 @@ void Product<float>::Run(int64_t rows, const float* x, float* y, const ProductSc
   if (!scratch.measuring) scratch.primitives->Run(by_ladder_[0], xs, weights_, bias_, ys);
   std::copy_n(ys, left * shape_.out, y + m * shape_.out);
   scratch.arena->Release(mark);
+}
+
+void Product<float>::RunShared(const float* x, float* y, const ProductScratch& scratch) const {
+  const int64_t m = shape_.positions / 2;
+  scratch.companion->Share([&](int part, bool there) {
+    PrimitiveRunner* primitives = there ? scratch.companion_primitives : scratch.primitives;
+    primitives->Run(half_, x + part * m * shape_.in, weights_, bias_, y + part * m * shape_.out);
+  });
 }
 
 }  // namespace glowworm
