@@ -152,7 +152,7 @@ void EvaluateSpline(const SplineTransform& spline, const SplineKnots& knots, con
   const Group tu = t * (1 - t);
   const Group denominator = s + (d1 + d0 - 2 * s) * tu;
   const Group inside = left_y + height * (s * t * t + d0 * tu) / denominator;
-  const auto within = value.abs() <= spline.tail_bound;
+  const auto within = value.abs() < spline.tail_bound;
   At(log_derivative) = within.select(LogDerivative(t, s, d0, d1, denominator), Group::Zero());
   At(y) = within.select(inside, value);
 }
@@ -166,14 +166,20 @@ void InvertSpline(const SplineTransform& spline, const SplineKnots& knots, const
   const Group d1 = Derivative(spline, bin.right, bin.right_is_inner);
   const Group s = height / width;
   const Group rise = ((value - left_y) / height).max(0.0).min(1.0);
-  // a t^2 + b t - s rise = 0, of whose two roots the one between 0 and 1 is taken in the form without a
+  // The share of the way from the nearer end of the bin, seen from there: a share close to 1 would be lost
+  // where that end's derivative is small beside the other's.
+  const auto from_right = rise > 0.5;
+  const Group climb = from_right.select(1 - rise, rise);
+  const Group start = from_right.select(d1, d0);
+  // a q^2 + b q - s climb = 0, of whose two roots the one between 0 and 1 is taken in the form without a
   // difference; rounding may push the discriminant below 0, never its true value.
   const Group bend = d1 + d0 - 2 * s;
-  const Group a = s - d0 + rise * bend;
-  const Group b = d0 - rise * bend;
-  const Group root = (b * b + 4 * a * s * rise).max(0.0).sqrt();
-  const Group t = (b >= 0).select(2 * s * rise / (b + root), (root - b) / (2 * a)).max(0.0).min(1.0);
-  const auto within = value.abs() <= spline.tail_bound;
+  const Group a = s - start + climb * bend;
+  const Group b = start - climb * bend;
+  const Group root = (b * b + 4 * a * s * climb).max(0.0).sqrt();
+  const Group q = (b >= 0).select(2 * s * climb / (b + root), (root - b) / (2 * a)).max(0.0).min(1.0);
+  const Group t = from_right.select(1 - q, q);
+  const auto within = value.abs() < spline.tail_bound;
   if (log_derivative != nullptr) {
     const Group denominator = s + bend * (t * (1 - t));
     At(log_derivative) = within.select(-LogDerivative(t, s, d0, d1, denominator), Group::Zero());

@@ -1,0 +1,354 @@
+// Splines as the executor computes them, wherever a flow may hold one, at the numbers where they are hard: at
+// and beside knots and tail bound, far outside, and with raw parameters so large that bins are thin, steep
+// and flat.
+//
+// Where a spline is steep a last digit of x is many of y, and where it is flat the other way round. Right to
+// rounding is therefore a claim about both axes: a result lies between the gold standard's for numbers a few
+// roundings to either side (Displacement), give or take as much and its own rounding.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "model/flow.h"
+#include "model/flow_spec.h"
+#include "tests/model/column_flow.h"
+#include "tests/testing/flow_rows.h"
+#include "tests/testing/jacobian.h"
+#include "tests/testing/random_flow.h"
+#include "tests/testing/random_numbers.h"
+#include "tests/testing/reference_spline.h"
+
+namespace glowworm {
+namespace {
+
+constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
+
+// How far float64 arithmetic may displace a point of the curve along either axis. A bin's share is exp of a
+// raw number (relative error: its argument's rounding and two more) over a sum of K; a knot sums K bins;
+// within a bin the curve takes a dozen roundings of numbers no larger than the bin.
+double RelativeDisplacement(const SplineCase& c) {
+  double largest = 0;
+  for (double r : c.raw) largest = std::max(largest, std::fabs(r * c.spline.width_height_scale));
+  if (c.spline.parametrization == SplineParametrization::kSoftclip) largest = std::min(largest, 3.5);
+  return kEpsilon * (2.0 * static_cast<double>(c.spline.bins) + 12 + 2 * largest);
+}
+double Displacement(const SplineCase& c) { return 2 * c.spline.tail_bound * RelativeDisplacement(c); }
+
+std::vector<double> ToFloats(std::vector<double> values) {
+  for (double& v : values) v = static_cast<float>(v);
+  return values;
+}
+
+// Tame splines of every kind, then ones with raw parameters of size 10, 100 and 1000.
+std::vector<SplineCase> Cases() {
+  RandomNumbers random(7);
+  std::vector<SplineCase> cases;
+  for (int repeat = 0; repeat < 30; ++repeat) {
+    const SplineTransform spline = AnySpline(random);
+    cases.push_back({spline, ToFloats(random.Normals(3 * spline.bins - 1, 0, 1))});
+  }
+  for (const double size : {10.0, 100.0, 1000.0}) {
+    for (const int64_t bins : {1, 2, 3, 8, 12}) {
+      for (const SplineParametrization parametrization :
+           {SplineParametrization::kSoftmax, SplineParametrization::kSoftclip}) {
+        for (const double scale : {1.0, 0.125}) {
+          SplineTransform spline;
+          spline.bins = bins;
+          spline.tail_bound = 3;
+          spline.parametrization = parametrization;
+          if (parametrization == SplineParametrization::kSoftmax) {
+            spline.min_bin_width = spline.min_bin_height = spline.min_derivative = 1e-3;
+            spline.width_height_scale = scale;
+          }
+          cases.push_back({spline, ToFloats(random.Uniforms(3 * bins - 1, -size, size))});
+        }
+      }
+    }
+  }
+  return cases;
+}
+
+class SplineTest : public testing::TestWithParam<std::tuple<Precision, Place>> {
+ protected:
+  void TearDown() override {
+    std::printf("%s: %.2g of the gate\n", testing::UnitTest::GetInstance()->current_test_info()->name(),
+                worst_);
+  }
+
+  bool wide() const { return std::get<0>(GetParam()) == Precision::kFloat64; }
+  int64_t columns() const { return ColumnsOf(std::get<1>(GetParam())); }
+  // Half a last digit of the precision, relative.
+  double rounding() const { return 0.5 * (wide() ? kEpsilon : std::numeric_limits<float>::epsilon()); }
+  double Rounded(double v) const { return wide() ? v : static_cast<float>(v); }
+  double Next(double v, double toward) const {
+    return wide() ? std::nextafter(v, toward)
+                  : std::nextafter(static_cast<float>(v), static_cast<float>(toward));
+  }
+
+  ColumnFlow Make(const SplineCase& c) const {
+    return {{LayerWith(c, std::get<1>(GetParam()))}, columns(), std::get<0>(GetParam())};
+  }
+
+  // The knots of one axis with their neighbours, and numbers between and outside, ascending.
+  std::vector<double> HardNumbers(const std::vector<double>& knots) const {
+    std::vector<double> at;
+    for (size_t k = 0; k < knots.size(); ++k) {
+      const double knot = Rounded(knots[k]);
+      at.insert(at.end(), {Next(knot, -1e9), knot, Next(knot, 1e9)});
+      for (const double share : {0.01, 0.25, 0.5, 0.875, 0.99}) {
+        if (k > 0) at.push_back(Rounded(knots[k - 1] + share * (knots[k] - knots[k - 1])));
+      }
+    }
+    for (const double tail : {1.01, 7.0}) at.insert(at.end(), {tail * knots.front(), tail * knots.back()});
+    for (double& v : at) v = Rounded(v);
+    std::sort(at.begin(), at.end());
+    at.erase(std::unique(at.begin(), at.end()), at.end());
+    return at;
+  }
+
+  // `got` lies between `low` and `high`, give or take `tolerance`.
+  void ExpectBetween(double got, double low, double high, double tolerance, double at) {
+    EXPECT_GE(got, low - tolerance) << "at " << at;
+    EXPECT_LE(got, high + tolerance) << "at " << at;
+    worst_ = std::max({worst_, (low - got) / tolerance, (got - high) / tolerance});
+  }
+
+  // What rounding may cost a log-derivative beside a displacement. The slope of a bin enters up to the fourth
+  // power, with the relative errors of two bin sizes; the sum with the base's density of `latent` rounds too.
+  double LogDerivativeTolerance(const SplineCase& c, double latent, double log_derivative) const {
+    const double log_base = 0.5 * latent * latent + 2;
+    return 8 * RelativeDisplacement(c) + rounding() * std::fabs(log_derivative) +
+           2 * kEpsilon * (log_base + std::fabs(log_derivative));
+  }
+
+  double worst_ = 0;
+};
+
+TEST_P(SplineTest, ValuesAreTheGoldStandardsToRounding) {
+  for (const SplineCase& c : Cases()) {
+    const std::vector<double> x = HardNumbers(SplineKnots(c.spline, c.raw).x);
+    const std::vector<ReferencePoint> got = Make(c).Forward(x);
+    const double shift = Displacement(c);
+    for (size_t i = 0; i < x.size(); ++i) {
+      const double low = ForwardPoint(c.spline, c.raw, x[i] - shift).value;
+      const double high = ForwardPoint(c.spline, c.raw, x[i] + shift).value;
+      ExpectBetween(got[i].value, low, high, shift + rounding() * std::fabs(high), x[i]);
+    }
+  }
+}
+
+TEST_P(SplineTest, LogDerivativesAreTheGoldStandardsToRounding) {
+  for (const SplineCase& c : Cases()) {
+    const std::vector<double> x = HardNumbers(SplineKnots(c.spline, c.raw).x);
+    const std::vector<ReferencePoint> got = Make(c).Forward(x);
+    const double shift = Displacement(c);
+    for (size_t i = 0; i < x.size(); ++i) {
+      const double here = ForwardPoint(c.spline, c.raw, x[i]).log_derivative;
+      const double before = ForwardPoint(c.spline, c.raw, x[i] - shift).log_derivative;
+      const double after = ForwardPoint(c.spline, c.raw, x[i] + shift).log_derivative;
+      const auto [low, high] = std::minmax({before, here, after});
+      const double tolerance = LogDerivativeTolerance(c, got[i].value, here) + (high - low);
+      ExpectBetween(got[i].log_derivative, low, high, tolerance, x[i]);
+    }
+  }
+}
+
+TEST_P(SplineTest, InversesAreTheGoldStandardsToRounding) {
+  for (const SplineCase& c : Cases()) {
+    const std::vector<double> y = HardNumbers(SplineKnots(c.spline, c.raw).y);
+    const std::vector<double> got = Make(c).Inverse(y);
+    const double shift = Displacement(c);
+    for (size_t i = 0; i < y.size(); ++i) {
+      const double low = InversePoint(c.spline, c.raw, y[i] - shift).value;
+      const double high = InversePoint(c.spline, c.raw, y[i] + shift).value;
+      ExpectBetween(got[i], low, high, shift + rounding() * std::fabs(high), y[i]);
+    }
+  }
+}
+
+TEST_P(SplineTest, InverseOfTheValueIsTheNumber) {
+  for (const SplineCase& c : Cases()) {
+    const std::vector<double> x = HardNumbers(SplineKnots(c.spline, c.raw).x);
+    const ColumnFlow flow = Make(c);
+    std::vector<double> y;
+    for (const ReferencePoint& point : flow.Forward(x)) y.push_back(point.value);
+    const std::vector<double> back = flow.Inverse(y);
+    const double shift = Displacement(c);
+    for (size_t i = 0; i < x.size(); ++i) {
+      const double y_shift = 2 * shift + rounding() * std::fabs(y[i]);  // both ways, and the value's rounding
+      const auto back_from = [&](double displaced_x, double displaced_y) {
+        const double value = ForwardPoint(c.spline, c.raw, displaced_x).value;
+        return InversePoint(c.spline, c.raw, value + displaced_y).value;
+      };
+      ExpectBetween(back[i], back_from(x[i] - shift, -y_shift), back_from(x[i] + shift, y_shift),
+                    shift + rounding() * std::fabs(x[i]), x[i]);
+    }
+  }
+}
+
+TEST_P(SplineTest, AtTheTailBoundAndOutsideItIsTheIdentityBitForBit) {
+  const ColumnFlow nothing({}, columns(), std::get<0>(GetParam()));
+  for (const SplineCase& c : Cases()) {
+    const double bound = c.spline.tail_bound;
+    std::vector<double> x;
+    for (const double sign : {-1.0, 1.0}) {
+      for (const double v : {bound, Next(bound, 1e9), 1.5 * bound, 1e4, 1e15}) x.push_back(sign * v);
+    }
+    x = wide() ? x : ToFloats(x);
+    const ColumnFlow flow = Make(c);
+    const FlowAnswer answer = flow.Encode(x);
+    EXPECT_TRUE(SameBits(flow.Column(answer), x));
+    EXPECT_TRUE(SameBits(answer.log_likelihood, nothing.Encode(x).log_likelihood));
+    EXPECT_TRUE(SameBits(flow.Inverse(x), x));
+  }
+}
+
+TEST_P(SplineTest, ValuesAscendWithTheNumbersAcrossBins) {
+  for (const SplineCase& c : Cases()) {
+    const std::vector<double> x = HardNumbers(SplineKnots(c.spline, c.raw).x);
+    const std::vector<ReferencePoint> y = Make(c).Forward(x);
+    for (size_t i = 1; i < x.size(); ++i) {
+      const double slack = 2 * (Displacement(c) + rounding() * std::fabs(y[i].value));
+      EXPECT_GE(y[i].value, y[i - 1].value - slack) << "from " << x[i - 1] << " to " << x[i];
+    }
+  }
+}
+
+TEST_P(SplineTest, ValuesAreContinuousAtKnots) {
+  for (const SplineCase& c : Cases()) {
+    const ReferenceKnots knots = SplineKnots(c.spline, c.raw);
+    const ColumnFlow flow = Make(c);
+    for (size_t k = 0; k < knots.x.size(); ++k) {
+      const double knot = Rounded(knots.x[k]);
+      const std::vector<double> x = {Next(knot, -1e9), knot, Next(knot, 1e9)};
+      const std::vector<ReferencePoint> y = flow.Forward(x);
+      for (int i = 0; i < 2; ++i) {
+        // Within a last digit or two of a knot no slope is twice as large as at the steepest of these points.
+        const double slope =
+            std::exp(std::max({y[0].log_derivative, y[1].log_derivative, y[2].log_derivative}));
+        const double step = 2 * slope * (x[i + 1] - x[i]);
+        const double slack = 2 * (Displacement(c) * (1 + slope) + rounding() * std::fabs(knots.y[k]));
+        EXPECT_LE(std::fabs(y[i + 1].value - y[i].value), step + slack) << "knot " << k;
+      }
+    }
+  }
+}
+
+TEST_P(SplineTest, OneBinIsTheIdentity) {
+  for (const SplineCase& c : Cases()) {
+    if (c.spline.bins != 1) continue;
+    std::vector<double> x;
+    for (double v = -1.2; v < 1.2; v += 0.05) x.push_back(Rounded(v * c.spline.tail_bound));
+    const ColumnFlow flow = Make(c);
+    const std::vector<ReferencePoint> y = flow.Forward(x);
+    const std::vector<double> back = flow.Inverse(x);
+    for (size_t i = 0; i < x.size(); ++i) {
+      EXPECT_NEAR(y[i].value, x[i], Displacement(c) + rounding() * std::fabs(x[i]));
+      EXPECT_NEAR(y[i].log_derivative, 0, 8 * RelativeDisplacement(c));
+      EXPECT_NEAR(back[i], x[i], Displacement(c) + rounding() * std::fabs(x[i]));
+    }
+  }
+}
+
+class Float64SplineTest : public SplineTest {};  // differences need its digits
+
+TEST_P(Float64SplineTest, DerivativeIsTheNumericDifferences) {
+  int checked = 0, seen = 0;
+  for (const SplineCase& c : Cases()) {
+    const ReferenceKnots knots = SplineKnots(c.spline, c.raw);
+    const ColumnFlow flow = Make(c);
+    for (size_t k = 1; k < knots.x.size(); ++k) {
+      const double x = 0.5 * (knots.x[k - 1] + knots.x[k]);
+      const auto value = [&](const std::vector<double>& at) {
+        return std::vector<double>{flow.Forward(at)[0].value};
+      };
+      // The knots are the same for all the differences; what is left is the curve's own roundings.
+      const NumericLogDet numeric = NumericLogAbsDet(value, {x}, 20 * kEpsilon);
+      ++seen;
+      if (!(numeric.error_bound < 1e-5)) continue;  // bins too thin or too flat for differences
+      EXPECT_NEAR(flow.Forward({x})[0].log_derivative, numeric.log_abs_det, numeric.error_bound);
+      ++checked;
+    }
+  }
+  EXPECT_GT(2 * checked, seen);
+}
+
+// Without minima, a bin's share of exp(-200) or exp(-2000) is far below a last digit of the whole.
+TEST_P(SplineTest, BinsTooThinForANumberLeaveFiniteAnswersInOrder) {
+  RandomNumbers random(8);
+  for (const double size : {100.0, 1000.0}) {
+    for (const int64_t bins : {2, 3, 8}) {
+      SplineCase c;
+      c.spline.bins = bins;
+      c.spline.tail_bound = 3;
+      c.raw = ToFloats(random.Uniforms(3 * bins - 1, -size, size));
+      std::vector<double> x;
+      for (double v = -3; v < 3; v += 1 / 64.0) x.push_back(v);
+      const ColumnFlow flow = Make(c);
+      const std::vector<ReferencePoint> y = flow.Forward(x);
+      const std::vector<double> back = flow.Inverse(x);
+      for (size_t i = 0; i < x.size(); ++i) {
+        EXPECT_TRUE(std::isfinite(y[i].log_derivative)) << "x " << x[i];
+        EXPECT_LE(std::fabs(y[i].value), 3) << "x " << x[i];
+        EXPECT_LE(std::fabs(back[i]), 3) << "y " << x[i];
+        if (i == 0) continue;
+        EXPECT_GE(y[i].value, y[i - 1].value - 2 * Displacement(c)) << "x " << x[i];
+        EXPECT_GE(back[i], back[i - 1] - 2 * Displacement(c)) << "y " << x[i];
+      }
+    }
+  }
+}
+
+// A flow that goes through the inverse on its way to the latent.
+class InverseSplineTest : public SplineTest {};
+
+TEST_P(InverseSplineTest, LogDerivativesOfInversesAreTheGoldStandardsToRounding) {
+  for (const SplineCase& c : Cases()) {
+    Autoregressive layer{{0}, ConstantNet(c.raw), ParallelDirection::kInverse, c.spline};
+    const ColumnFlow flow({{"spline", layer}}, 1, std::get<0>(GetParam()));
+    const std::vector<double> y = HardNumbers(SplineKnots(c.spline, c.raw).y);
+    const std::vector<ReferencePoint> got = flow.Forward(y);
+    const double shift = Displacement(c);
+    for (size_t i = 0; i < y.size(); ++i) {
+      const double before = InversePoint(c.spline, c.raw, y[i] - shift).value;
+      const double after = InversePoint(c.spline, c.raw, y[i] + shift).value;
+      ExpectBetween(got[i].value, before, after, shift + rounding() * std::fabs(after), y[i]);
+      // Taken at a number that may be displaced as well.
+      const double here = InversePoint(c.spline, c.raw, y[i]).log_derivative;
+      const auto [low, high] =
+          std::minmax({-ForwardPoint(c.spline, c.raw, before - shift).log_derivative, here,
+                       -ForwardPoint(c.spline, c.raw, after + shift).log_derivative});
+      ExpectBetween(got[i].log_derivative, low, high,
+                    LogDerivativeTolerance(c, got[i].value, here) + (high - low), y[i]);
+    }
+  }
+}
+
+std::string PlaceName(Place place) {
+  return place == Place::kCoupling         ? "Coupling"
+         : place == Place::kIdentitySpline ? "Identity"
+                                           : "Autoregressive";
+}
+
+std::string CaseName(const testing::TestParamInfo<std::tuple<Precision, Place>>& param_info) {
+  return PlaceName(std::get<1>(param_info.param)) +
+         (std::get<0>(param_info.param) == Precision::kFloat64 ? "Float64" : "Float32");
+}
+
+const auto kPrecisions = testing::Values(Precision::kFloat64, Precision::kFloat32);
+const auto kPlaces = testing::Values(Place::kCoupling, Place::kIdentitySpline, Place::kAutoregressive);
+
+INSTANTIATE_TEST_SUITE_P(Places, SplineTest, testing::Combine(kPrecisions, kPlaces), CaseName);
+INSTANTIATE_TEST_SUITE_P(Places, Float64SplineTest,
+                         testing::Combine(testing::Values(Precision::kFloat64), kPlaces), CaseName);
+INSTANTIATE_TEST_SUITE_P(Places, InverseSplineTest,
+                         testing::Combine(kPrecisions, testing::Values(Place::kAutoregressive)), CaseName);
+
+}  // namespace
+}  // namespace glowworm
