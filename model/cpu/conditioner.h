@@ -106,13 +106,6 @@ class Conditioner {
   int64_t out_width_ = 0;
 };
 
-// Numbers a position of a net's widest activation, and of its widest buffer: an unfolded convolution's is k k
-// times its input's.
-struct NetWidth {
-  int64_t activation = 0, buffer = 0;
-};
-NetWidth WidthOf(const Net& net, int64_t in, int64_t context_size);
-
 }  // namespace glowworm
 
 #endif  // GLOWWORM_MODEL_CPU_CONDITIONER_H_

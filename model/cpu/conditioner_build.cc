@@ -208,30 +208,6 @@ absl::StatusOr<Conditioner<T>> Conditioner<T>::Create(const Net& net, const Cond
   return conditioner;
 }
 
-NetWidth WidthOf(const Net& net, int64_t in, int64_t context_size) {
-  NetWidth widest{in, in};
-  int64_t width = in;
-  const auto include = [&](int64_t activation, int64_t buffer) {
-    widest = {std::max(widest.activation, activation), std::max(widest.buffer, std::max(activation, buffer))};
-  };
-  for (const NetOp& op : net.ops) {
-    if (const auto* dense = std::get_if<Dense>(&op.op)) {
-      width = dense->out;
-    } else if (const auto* conv = std::get_if<Conv>(&op.op)) {
-      const int64_t folded = conv->pad == Pad::kZero ? std::min(conv->in, conv->out) : conv->in;
-      include(width, folded * conv->k * conv->k);
-      width = conv->out;
-    } else if (std::holds_alternative<ConcatContext>(op.op)) {
-      width += context_size;
-    } else if (const auto* residual = std::get_if<Residual>(&op.op)) {
-      const NetWidth body = WidthOf(residual->body, width, context_size);
-      include(body.activation, body.buffer);
-    }
-    include(width, width);
-  }
-  return widest;
-}
-
 template absl::StatusOr<Conditioner<float>> Conditioner<float>::Create(const Net&, const ConditionerShape&,
                                                                        int64_t, PrimitiveSet*);
 template absl::StatusOr<Conditioner<double>> Conditioner<double>::Create(const Net&, const ConditionerShape&,

@@ -15,6 +15,7 @@
 #include "model/cpu/float_mode.h"
 #include "model/cpu/program.h"
 #include "model/cpu/row_io.h"
+#include "model/cpu/row_width.h"
 #include "model/cpu/workspace.h"
 #include "model/philox.h"
 
@@ -338,35 +339,6 @@ class CpuExecutor final : public Executor {
   std::unique_ptr<Companion> companion_;  // of flows with products that are worth sharing
   std::unique_ptr<PrimitiveRunner> companion_primitives_;
 };
-
-// Numbers of the widest activation of one row, and of the widest buffer of any kind (an unfolded
-// convolution's).
-struct RowWidth {
-  int64_t activation = 1, buffer = 1;
-};
-RowWidth WidthOf(const Plan& plan) {
-  RowWidth width;
-  for (const PlanOp& op : plan.ops) {
-    NetWidth net{op.in.channels, op.in.channels};
-    const auto consider = [&](const Net& conditioner, size_t in) {
-      const NetWidth w = WidthOf(conditioner, static_cast<int64_t>(in), plan.context_size);
-      net = {std::max(net.activation, w.activation), std::max(net.buffer, w.buffer)};
-    };
-    if (const auto* affine = std::get_if<AffineCoupling>(&op.op))
-      consider(affine->net, affine->identity.size());
-    if (const auto* additive = std::get_if<AdditiveCoupling>(&op.op)) {
-      consider(additive->net, additive->identity.size());
-    }
-    if (const auto* spline = std::get_if<SplineCoupling>(&op.op))
-      consider(spline->net, spline->identity.size());
-    if (const auto* masked = std::get_if<AutoregressiveMap>(&op.op))
-      consider(masked->net, masked->features.size());
-    if (const auto* emit = std::get_if<EmitLatent>(&op.op)) consider(emit->density.net, emit->keep.size());
-    width.activation = std::max(width.activation, net.activation * op.in.positions());
-    width.buffer = std::max(width.buffer, net.buffer * op.in.positions());
-  }
-  return width;
-}
 
 template <typename T>
 absl::StatusOr<std::unique_ptr<const Executor>> Make(const Plan& plan, int workers) {

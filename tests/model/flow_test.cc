@@ -221,6 +221,24 @@ TEST(Flow, AFlowWhoseRowWouldNotFitMemoryIsRefused) {
   EXPECT_THAT(std::string(flow.status().message()), HasSubstr("one row needs a buffer of"));
 }
 
+TEST(Flow, AnAutoregressiveNetWhoseUnitsWouldNotFitMemoryIsRefused) {
+  FlowSpec spec;
+  spec.name = "deep";
+  spec.event = EventShape{1};
+  Autoregressive layer;
+  layer.order = {0};
+  const int64_t hidden = 32768;  // 200 times that for each of 16 rows
+  layer.net.ops.push_back({Dense{hidden, 1, std::vector<double>(hidden, 0.0), {}}});
+  for (int i = 0; i < 200; ++i) layer.net.ops.push_back({Activation{ActivationKind::kTanh, 0}});
+  layer.net.ops.push_back({Dense{2, hidden, std::vector<double>(2 * hidden, 0.1), {}}});
+  layer.transform = AffineTransform{};
+  spec.layers.push_back({"maf", layer});
+  spec.base = StandardNormal{};
+  const auto flow = Flow::Create(spec, {});
+  ASSERT_EQ(flow.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(flow.status().message()), HasSubstr("one row needs a buffer of"));
+}
+
 TEST(Flow, TheCallersFloatModeIsPutBack) {
   const auto flow = LoadGolden("tiny-plu", Precision::kFloat32);
   EncodeAll(*flow, {{0.5, -2, 1}});
