@@ -159,7 +159,8 @@ int64_t CountOf(const std::string& word, const std::string& text) {
 }
 
 TEST(Flow, AllocatesNothingOnTheComputePath) {
-  for (const std::string name : {"digits-glow", "thyroid-glow"}) {
+  for (const std::string name :
+       {"digits-glow", "thyroid-glow", "shuttle-nsf", "cardio-maf", "thyroid-iaf", "image-extras"}) {
     const auto flow = LoadGolden(name, Precision::kFloat64);
     for (const size_t rows : {1, 7, 64})
       EXPECT_EQ(AllocationsOf(*flow, rows), 0) << name << ", " << rows << " rows";
@@ -168,7 +169,8 @@ TEST(Flow, AllocatesNothingOnTheComputePath) {
 
 TEST(Flow, OneDnnAllocatesAFewSmallBlocksAProductWhateverTheRows) {
   if (!OneDnnRowsAreIndependent()) GTEST_SKIP() << "products run in blocks of 16 rows on this processor";
-  for (const std::string name : {"digits-glow", "thyroid-glow"}) {
+  for (const std::string name :
+       {"digits-glow", "thyroid-glow", "shuttle-nsf", "cardio-maf", "thyroid-iaf", "image-extras"}) {
     const auto flow = LoadGolden(name, Precision::kFloat32);
     const std::string plan = flow->DumpPlan();
     // Encode and Sample each run every product once.

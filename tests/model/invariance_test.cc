@@ -49,6 +49,7 @@ const FlowCase kCases[] = {{"OneNumber", RowShape(1), 0, 0, 300, 1},
 // A flow with every kind of product and elementwise op that the shape allows.
 FlowSpec RichFlow(const FlowCase& flow_case) {
   RandomFlow flow(flow_case.seed, flow_case.event, flow_case.context_size, flow_case.num_classes);
+  RandomNumbers random(flow_case.seed);
   flow.AddAffine(true);
   for (int kind = 0; kind < 7; ++kind) {
     flow.AddPlu(Side::kOutput, true, true);
@@ -62,8 +63,19 @@ FlowSpec RichFlow(const FlowCase& flow_case) {
     options.net.hidden = 8 + 9 * (kind % 3);
     options.net.residual = options.net.gate = kind % 2 == 1;
     options.net.concat = kind % 3 == 0;
+    if (kind % 3 == 1) options.spline = AnySpline(random);
+    if (kind % 3 == 2) options.identity_spline = AnySpline(random);
     flow.AddCoupling(options);
     if (kind == 4) flow.AddSplit(Half::kFirst, flow_case.num_classes > 0 ? BaseKind::kClass : BaseKind::kNet);
+  }
+  for (const ParallelDirection parallel : {ParallelDirection::kForward, ParallelDirection::kInverse}) {
+    if (!flow.Fits(LayerKind::kAutoregressive)) continue;
+    AutoregressiveOptions options;
+    options.parallel = parallel;
+    options.net.residual = options.net.gate = options.net.concat = true;
+    flow.AddAutoregressive(options);
+    options.spline = AnySpline(random);
+    flow.AddAutoregressive(options);
   }
   return flow.Finish(flow_case.num_classes > 0 ? BaseKind::kClass : BaseKind::kDiagElement);
 }

@@ -64,6 +64,73 @@ TEST(Plan, DumpShowsOneOpALine) {
             "    2 base: emit 2 keep 0 at 0 normal\n");
 }
 
+SplineTransform Spline(int64_t bins, double tail_bound, SplineParametrization parametrization) {
+  SplineTransform spline;
+  spline.bins = bins;
+  spline.tail_bound = tail_bound;
+  spline.parametrization = parametrization;
+  return spline;
+}
+
+// A spline coupling whose identity channel has a spline of its own.
+Layer SplineLayer(std::string name) {
+  Coupling coupling;
+  coupling.identity = {0};
+  coupling.transformed = {1};
+  coupling.net.ops.push_back({Dense{5, 1, {1, 2, 3, 4, 5}, {}}});
+  coupling.transform = Spline(2, 3, SplineParametrization::kSoftmax);
+  coupling.identity_spline = IdentitySpline{{0}, {0}, {}, Spline(1, 1.5, SplineParametrization::kSoftclip)};
+  return {std::move(name), coupling};
+}
+
+// Feature 1, then feature 0.
+Layer AutoregressiveLayer(std::string name, ParallelDirection parallel) {
+  Autoregressive layer;
+  layer.order = {1, 0};
+  layer.net.ops.push_back({Dense{4, 2, {0, 1, 0, 1, 0, 0, 0, 0}, {}}});
+  layer.parallel = parallel;
+  layer.transform = AffineTransform{};
+  return {std::move(name), layer};
+}
+
+TEST(Plan, DumpShowsSplinesAndAutoregressiveLayers) {
+  const Plan plan =
+      CompileOrDie(FlowOf({SplineLayer("a"), AutoregressiveLayer("b", ParallelDirection::kForward),
+                           AutoregressiveLayer("c", ParallelDirection::kInverse)}));
+  EXPECT_EQ(Dump(plan),
+            "flow of 2, context 0, classes 0, constant -1.837877\n"
+            "    2 a: spline coupling 1+1 softmax, 2 bins on +-3 [dense1>5]\n"
+            "    2 a.identity_spline: fixed spline of 1 softclip, 1 bins on +-1.5\n"
+            "    2 b: autoregressive 2 parallel forward affine exp [dense2>4]\n"
+            "    2 c: autoregressive 2 parallel inverse affine exp [dense2>4]\n"
+            "    2 base: emit 2 keep 0 at 0 normal\n");
+}
+
+TEST(Plan, AnIdentitySplineRunsAfterItsCouplingOnItsChannels) {
+  const Plan plan = CompileOrDie(FlowOf({{"p", Permutation{{1, 0}}}, SplineLayer("a")}));
+  ASSERT_EQ(plan.ops.size(), 3u);
+  EXPECT_EQ(std::get<SplineCoupling>(plan.ops[0].op).identity, std::vector<int64_t>{1});
+  EXPECT_EQ(std::get<SplineCoupling>(plan.ops[0].op).transformed, std::vector<int64_t>{0});
+  EXPECT_EQ(std::get<FixedSpline>(plan.ops[1].op).channels, std::vector<int64_t>{1});
+}
+
+TEST(Plan, APermutationBeforeAnAutoregressiveLayerMovesItsFeatures) {
+  const Plan plan = CompileOrDie(
+      FlowOf({{"p", Permutation{{1, 0}}}, AutoregressiveLayer("b", ParallelDirection::kForward)}));
+  ASSERT_EQ(plan.ops.size(), 2u);
+  EXPECT_EQ(std::get<AutoregressiveMap>(plan.ops[0].op).features, (std::vector<int64_t>{1, 0}));
+  EXPECT_EQ(std::get<AutoregressiveMap>(plan.ops[0].op).order, (std::vector<int64_t>{1, 0}));
+}
+
+TEST(Plan, AnAffineAfterASplineOrAnAutoregressiveLayerIsNotLeading) {
+  for (const Layer& first : {SplineLayer("a"), AutoregressiveLayer("a", ParallelDirection::kInverse)}) {
+    const Plan plan = CompileOrDie(FlowOf(
+        {AffineLayer("0", {2, 3}, {0, 1}), first, AffineLayer("b", {2, 3}, {0, 1}), LinearLayer("c")}));
+    EXPECT_EQ(plan.leading, 1u);
+    EXPECT_EQ(plan.ops[plan.ops.size() - 2].name, "b+c");
+  }
+}
+
 TEST(Plan, LeadingAffinesAreNotFolded) {
   const Plan plan = CompileOrDie(
       FlowOf({AffineLayer("a", {2, 3}, {0, 1}), AffineLayer("b", {2, 3}, {0, 1}), LinearLayer("c")}));

@@ -138,6 +138,54 @@ TEST_P(RowStatusTest, AnOverflowInsideANetworkIsNotHiddenByItsActivation) {
   EXPECT_EQ(DecodeRows(*flow, OneRow({wide ? 1e155 : 1e20, 0.2})).status[0], RowStatus::kNonFiniteResult);
 }
 
+// Feature 1 by feature 0, through dense, ReLU, dense: an overflow that the ReLU and the zeros behind it hide.
+FlowSpec AutoregressiveReluFlow(double in_weight, ParallelDirection parallel) {
+  FlowSpec spec;
+  spec.name = "relu";
+  spec.event = RowShape(2);
+  Autoregressive layer;
+  layer.order = {0, 1};
+  layer.net.ops.push_back({Dense{2, 2, {in_weight, 0, -in_weight, 0}, {}}});
+  layer.net.ops.push_back({Activation{}});
+  layer.net.ops.push_back({Dense{4, 2, {0, 0, 0, 0, 1e-30, -1e-30, 0, 0}, {0, 0, 0.5, 0.1}}});
+  layer.parallel = parallel;
+  layer.transform = AffineTransform{};
+  spec.layers.push_back({"autoregressive", layer});
+  spec.base = StandardNormal{};
+  return spec;
+}
+
+TEST_P(RowStatusTest, AnOverflowInsideAMaskedNetworkIsNotHiddenInEitherDirection) {
+  const bool wide = GetParam() == Precision::kFloat64;
+  for (const ParallelDirection parallel : {ParallelDirection::kForward, ParallelDirection::kInverse}) {
+    const auto tame = Make(AutoregressiveReluFlow(1, parallel));
+    EXPECT_EQ(EncodeRows(*tame, OneRow({0.1, 0.2})).status[0], RowStatus::kOk);
+    EXPECT_EQ(DecodeRows(*tame, OneRow({0.1, 0.2})).status[0], RowStatus::kOk);
+    const auto flow = Make(AutoregressiveReluFlow(wide ? 1e160 : 1e20, parallel));
+    for (const double sign : {-1.0, 1.0}) {
+      const FlowRows row = OneRow({sign * (wide ? 1e155 : 1e20), 0.2});
+      EXPECT_EQ(EncodeRows(*flow, row).status[0], RowStatus::kNonFiniteResult);
+      EXPECT_EQ(DecodeRows(*flow, row).status[0], RowStatus::kNonFiniteResult);
+    }
+  }
+}
+
+TEST_P(RowStatusTest, NonFiniteInputOfSplinesAndAutoregressiveLayersIsNamed) {
+  for (const LayerKind kind : {LayerKind::kCouplingSpline, LayerKind::kAutoregressive}) {
+    for (uint64_t seed = 1; seed < 9; ++seed) {
+      const auto flow = Make(RandomFlow(seed, RowShape(4)).Add(kind).Finish(BaseKind::kStandard));
+      for (const double bad : {kNan, kInfinity, -kInfinity}) {
+        for (int64_t at = 0; at < 4; ++at) {
+          FlowRows row = OneRow({0.1, 0.2, 0.3, 0.4});
+          row.numbers[at] = bad;
+          EXPECT_EQ(EncodeRows(*flow, row).status[0], RowStatus::kNonFiniteInput);
+          EXPECT_EQ(DecodeRows(*flow, row).status[0], RowStatus::kNonFiniteInput);
+        }
+      }
+    }
+  }
+}
+
 TEST_P(RowStatusTest, ALatentThatOverflowsItsTypeLeavesTheLogLikelihood) {
   if (GetParam() == Precision::kFloat32) GTEST_SKIP() << "float32 latents fit float32";
   FlowSpec spec;

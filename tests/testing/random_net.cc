@@ -2,7 +2,9 @@
 
 #include "tests/testing/random_net.h"
 
+#include <algorithm>
 #include <cmath>
+#include <optional>
 #include <utility>
 #include <variant>
 
@@ -46,26 +48,73 @@ ContextGate RandomGate(int64_t out, int64_t context_size, RandomNumbers& random)
   return gate;
 }
 
-// The degree of every unit of a layer; a context's units have degree 0, feature order[k] has k + 1.
+// Of every unit of a layer: how many of the features, in their order, it may depend on. A context's units
+// have degree 0.
 using Degrees = std::vector<int64_t>;
 
-// From 0, which reads the context alone, to D - 1.
-Degrees HiddenDegrees(int64_t count, int64_t features, RandomNumbers& random) {
-  Degrees degrees(count);
-  for (int64_t& degree : degrees) degree = random.Below(features);
-  return degrees;
-}
-
-// Zeroes what unit o may not read: degrees above its own, or from its own on if `strict`.
-NetOp Masked(NetOp op, const Degrees& in, const Degrees& out, bool strict) {
-  Dense& dense = std::get<Dense>(op.op);
-  for (int64_t o = 0; o < dense.out; ++o) {
-    for (int64_t i = 0; i < dense.in; ++i) {
-      if (in[i] > out[o] || (strict && in[i] == out[o])) dense.weight[o * dense.in + i] = 0;
-    }
+// Builds a net op by op, masking each product so that no unit reads one of a higher degree.
+class MaskedNet {
+ public:
+  MaskedNet(const NetOptions& options, const std::vector<int64_t>& order, int64_t context_size,
+            RandomNumbers& random)
+      : options_(options),
+        random_(random),
+        context_size_(context_size),
+        features_(static_cast<int64_t>(order.size())),
+        degrees_(order.size()) {
+    for (int64_t k = 0; k < features_; ++k) degrees_[order[k]] = k + 1;
   }
-  return op;
-}
+
+  Net Take() { return std::move(net_); }
+
+  void AddContext() {
+    if (context_size_ == 0) return;
+    net_.ops.push_back({ConcatContext{}});
+    degrees_.insert(degrees_.end(), context_size_, 0);
+  }
+  void AddActivation() { net_.ops.push_back(Activate(options_)); }
+  // Hidden units of degrees drawn at random.
+  void AddHidden(double gain) {
+    Degrees degrees(options_.hidden);
+    for (int64_t& degree : degrees) degree = random_.Below(features_);
+    AddProduct(degrees, gain);
+  }
+  void AddProduct(const Degrees& degrees, double gain) {
+    const auto in = static_cast<int64_t>(degrees_.size()), out = static_cast<int64_t>(degrees.size());
+    NetOp op = Product(options_, in, out, false, 1, gain, random_);
+    Dense& dense = std::get<Dense>(op.op);
+    for (int64_t o = 0; o < out; ++o) {
+      for (int64_t i = 0; i < in; ++i) {
+        if (degrees_[i] > degrees[o]) dense.weight[o * in + i] = 0;
+      }
+    }
+    net_.ops.push_back(std::move(op));
+    degrees_ = degrees;
+  }
+  // Activation, product, activation, product, and another residual among them if `nested`.
+  void AddResidual(bool nested) {
+    const Degrees ends = degrees_;
+    Net before = std::move(net_);
+    net_ = Net();
+    AddActivation();
+    AddHidden(0.7);
+    if (nested) AddResidual(false);
+    AddActivation();
+    AddProduct(ends, 0.7);
+    Residual residual{std::move(net_), std::nullopt};
+    if (options_.gate && context_size_ > 0)
+      residual.context_gate = RandomGate(static_cast<int64_t>(ends.size()), context_size_, random_);
+    net_ = std::move(before);
+    net_.ops.push_back({std::move(residual)});
+  }
+
+ private:
+  const NetOptions& options_;
+  RandomNumbers& random_;
+  const int64_t context_size_, features_;
+  Net net_;
+  Degrees degrees_;  // of the units that the net has reached
+};
 
 }  // namespace
 
@@ -97,42 +146,24 @@ Net RandomNet(const NetOptions& options, int64_t in, int64_t out, bool image, in
 
 Net RandomMaskedNet(const NetOptions& options, const std::vector<int64_t>& order, int64_t block,
                     int64_t context_size, RandomNumbers& random) {
-  const int64_t features = static_cast<int64_t>(order.size());
-  Degrees in(features), out(features * block);
-  for (int64_t k = 0; k < features; ++k) {
-    in[order[k]] = k + 1;
-    for (int64_t j = 0; j < block; ++j) out[order[k] * block + j] = k + 1;
-  }
-  const Degrees hidden = HiddenDegrees(options.hidden, features, random);
-  const Degrees inner = HiddenDegrees(options.hidden, features, random);
-  const auto product = [&](const Degrees& from, const Degrees& to, double gain, bool strict) {
-    const int64_t from_size = static_cast<int64_t>(from.size()), to_size = static_cast<int64_t>(to.size());
-    return Masked(Product(options, from_size, to_size, false, 1, gain, random), from, to, strict);
-  };
-  Net net;
-  if (options.concat && context_size > 0) {
-    net.ops.push_back({ConcatContext{}});
-    in.insert(in.end(), context_size, 0);
-  }
-  net.ops.push_back(product(in, hidden, 1, false));
+  Degrees out(order.size() * block);
+  for (size_t k = 0; k < order.size(); ++k)
+    std::fill_n(out.begin() + order[k] * block, block, static_cast<int64_t>(k));
+  MaskedNet net(options, order, context_size, random);
+  if (options.concat) net.AddContext();
+  if (options.residual && random.Below(4) == 0) net.AddResidual(false);  // around the features themselves
+  net.AddHidden(1);
   if (options.residual) {
-    Residual residual;
-    residual.body.ops.push_back(Activate(options));
-    residual.body.ops.push_back(product(hidden, inner, 0.7, false));
-    residual.body.ops.push_back(Activate(options));
-    residual.body.ops.push_back(product(inner, hidden, 0.7, false));
-    if (options.gate && context_size > 0)
-      residual.context_gate = RandomGate(options.hidden, context_size, random);
-    net.ops.push_back({std::move(residual)});
-    net.ops.push_back(Activate(options));
-    net.ops.push_back(product(hidden, out, kLastGain, true));
-    return net;
+    net.AddResidual(random.Coin());
+  } else {
+    net.AddActivation();
+    net.AddHidden(1);
   }
-  net.ops.push_back(Activate(options));
-  net.ops.push_back(product(hidden, inner, 1, false));
-  net.ops.push_back(Activate(options));
-  net.ops.push_back(product(inner, out, kLastGain, true));
-  return net;
+  net.AddActivation();
+  if (options.concat && random.Below(3) == 0) net.AddContext();  // once more
+  net.AddProduct(out, kLastGain);
+  if (options.residual && random.Below(4) == 0) net.AddResidual(false);  // around the outputs
+  return net.Take();
 }
 
 NetOptions AnyNetOptions(RandomNumbers& random) {

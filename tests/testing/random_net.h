@@ -28,9 +28,9 @@ Net RandomNet(const NetOptions& options, int64_t in, int64_t out, bool image, in
               RandomNumbers& random);
 
 // A net over rows whose output is a block of `block` numbers for each of the features 0..D-1: that of feature
-// order[k] depends on the features order[0..k-1] and the context alone. Masked as in MADE (Germain et al.
-// 2015, arXiv:1502.03509): every unit has a degree and reads no unit of a higher one; the last op reads lower
-// ones only. What a mask takes away is an exact 0 in the weight.
+// order[k] depends on the features order[0..k-1] and the context alone, because of weights that are an exact
+// 0 (masks as in MADE: Germain et al. 2015, arXiv:1502.03509). Residuals may be nested, around the features
+// or around the outputs.
 Net RandomMaskedNet(const NetOptions& options, const std::vector<int64_t>& order, int64_t block,
                     int64_t context_size, RandomNumbers& random);
 
