@@ -16,15 +16,19 @@ def sections(folder):
     return [json.loads(path.read_text()) for path in sorted(pathlib.Path(folder).glob("*.json"))]
 
 
+def row_of(cells):
+    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+
+
 def lines_of_table(table):
     if table.get("caption"):
         yield from (table["caption"], "")
-    yield "| " + " | ".join(table["header"]) + " |"
+    yield row_of(table["header"])
     yield "|" + "---|" * len(table["header"])
     for row in table["rows"]:
         if len(row) != len(table["header"]):
             raise ValueError(f"a row of {len(row)} cells under a header of {len(table['header'])}")
-        yield "| " + " | ".join(str(cell) for cell in row) + " |"
+        yield row_of(row)
     yield ""
 
 

@@ -189,7 +189,7 @@ Timing Measure(double seconds, absl::FunctionRef<void()> run) {
     const SteadyClock::time_point call = SteadyClock::now();
     run();
     took.push_back(SecondsSince(call));
-  } while (took.size() < 3 || SecondsSince(start) < seconds);
+  } while (took.size() < 2 || SecondsSince(start) < seconds);
   std::nth_element(took.begin(), took.begin() + took.size() / 2, took.end());
   return {took[took.size() / 2], static_cast<int64_t>(took.size())};
 }

@@ -26,7 +26,7 @@ struct Timing {
   int64_t calls = 0;
 };
 
-// Calls `run` for `seconds`, after a tenth of that to warm up, and at least three times.
+// Calls `run` for `seconds`, after a tenth of that to warm up, and at least twice.
 Timing Measure(double seconds, absl::FunctionRef<void()> run);
 
 // Answers until the input ends.
