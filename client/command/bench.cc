@@ -17,7 +17,10 @@ namespace client {
 namespace {
 
 constexpr int64_t kMaxConcurrency = 100000;
-constexpr int64_t kPoolRows = 4096;  // different rows to send, at least one call's worth
+// Different rows to send: at least one call's worth, else at most so many, of so many numbers, because the
+// server draws them first.
+constexpr int64_t kPoolRows = 4096;
+constexpr int64_t kPoolNumbers = 1 << 18;
 constexpr int64_t kMaxInputRows = 1 << 20;
 constexpr int64_t kRequests = 64;  // different messages at most
 
@@ -60,7 +63,8 @@ absl::StatusOr<Array> Pool(const Flags& flags, const Console& console, const Ses
   }
   if (method == Method::kDecode) return NormalRows(std::max(rows, kPoolRows), row_shape);
   SampleRequest request;
-  request.num_samples = std::max(rows, std::min<int64_t>(kPoolRows, kRequests * rows));
+  request.num_samples =
+      std::max(rows, std::min({kPoolRows, kPoolNumbers / Product(row_shape), kRequests * rows}));
   request.seed = 1;
   request.dtype = v1::DATA_TYPE_FLOAT32;
   request.context = context;

@@ -143,7 +143,7 @@ def saturated_rows(binaries, rounds, seconds, flow, folder):
     threads = os.cpu_count()
     results = interleave(rounds, {
         "server": lambda: processes.drive(binaries, server, model["name"], f"--rows={WHOLE_TILE}", *context,
-                                          f"--concurrency={4 * threads}", f"--duration={seconds}s"),
+                                          f"--concurrency={3 * threads}", f"--duration={seconds}s"),
         "alone": lambda: processes.in_process(binaries, flow, f"--rows={WHOLE_TILE}", f"--threads={threads}",
                                               f"--seconds={seconds}")})
     server.stop()
