@@ -20,7 +20,8 @@ class FlowWriter:
                      "context_size": 0, "layers": [], "base": None, "provenance": provenance}
         self.shape = list(event_shape)
         self.tensors = {}
-        self.flops = 0  # of one row's forward pass: products, convolutions and 1x1 mixes only
+        self.flops = 0    # of one row's forward pass: products, convolutions and 1x1 mixes only
+        self.weights = 0  # that these read
 
     @property
     def channels(self):
@@ -70,11 +71,15 @@ class FlowWriter:
             return {"plu": plu, **with_bias}
 
         self._add("linear", fields)
-        self.flops += 2 * c * c * self.positions
+        self._count(c * c)
+
+    def _count(self, weights):
+        self.weights += weights
+        self.flops += 2 * weights * self.positions
 
     def full(self, weight):
         self._add("linear", lambda name: {"full": {"weight": self.tensor(f"{name}.weight", weight)}})
-        self.flops += 2 * self.channels**2 * self.positions
+        self._count(self.channels**2)
 
     def permutation(self, index):
         self._add("permutation", lambda name: {"index": self.tensor(f"{name}.index", np.asarray(index, "<i8"))})
@@ -116,7 +121,7 @@ class FlowWriter:
                 kind, weight, bias = op
                 fields = {"weight": self.tensor(f"{name}.weight", weight), "bias": self.tensor(f"{name}.bias", bias)}
                 out.append({kind: {**fields, "pad": "ZERO"} if kind == "conv" else fields})
-                self.flops += 2 * int(np.size(weight)) * self.positions
+                self._count(int(np.size(weight)))
         return out
 
     def standard_normal(self):

@@ -2,7 +2,7 @@
 """Times the same weights here and in PyTorch, interleaved in one run: log-likelihood, encode, decode and sample. Both
 sides must agree on every row first. Writes results/1*.json; report.py renders them.
 
-Usage, after setup.sh: build/bench-venv/bin/python tests/bench/peers.py [--flows=...] [--rounds=7] [--seconds=0.3]"""
+Usage, after setup.sh: build/bench-venv/bin/python tests/bench/peers.py [--flows=...] [--rounds=7] [--seconds=0.2]"""
 import argparse
 import os
 import pathlib
@@ -87,6 +87,7 @@ class FlowRun:
         self.series = {(side, method, batch): Series() for side in ("ours", "PyTorch") for method in OURS
                        for batch in self.batches}
         self.peak = {}    # threads -> floating-point operations per second, a list over rounds
+        self.floor = []   # seconds of one row times a square matrix of as many weights, over rounds
         self.errors = None
 
     def _add(self, side, method, batch, configuration, seconds):
@@ -126,6 +127,9 @@ class FlowRun:
         for n in threads:
             flops = max(float(bench.ask("product", *shape, n, seconds / 2)[1]) for shape in PRODUCTS)
             self.peak.setdefault(n, []).append(flops)
+        side = round(peer.writer.weights**0.5)
+        rate = float(bench.ask("product", 1, side, side, 1, seconds / 2)[1])
+        self.floor.append(2 * side * side / rate)
 
     def rows_per_second(self, side, method, batch):
         return batch / self.series[side, method, batch].seconds
@@ -154,6 +158,14 @@ class FlowRun:
                    f"{self.share_of_peak('PyTorch', batch):.0%}", f"{share:.0%}",
                    "–" if share_goal is None else f"≥ {share_goal:.0%}: {verdict(share, share_goal)}"]
 
+    def floor_row(self):
+        """Of one row: where each weight serves one position only, reading the weights bounds it; else the peak does."""
+        one = self.series["ours", "log_likelihood", 1].seconds
+        weights, flops = self.peer.writer.weights, self.peer.writer.flops
+        product, peak = np.median(self.floor), flops / np.median(self.peak[1])
+        return [self.name, micro(np.median(one)), f"{weights * 4 / 2**20:.2f} MiB", micro(product), micro(peak),
+                ratio(np.median(one) / max(product, peak))]
+
     def direction_rows(self):
         for batch in self.batches:
             base = np.median(self.series["ours", "log_likelihood", batch].seconds)
@@ -174,6 +186,10 @@ class FlowRun:
                       for side in ("ours", "PyTorch") for method in ("log_likelihood", "decode")}
             over = {side: median[side, "decode"] / median[side, "log_likelihood"] for side in ("ours", "PyTorch")}
             yield [batch, ratio(over["ours"]), ratio(over["PyTorch"]), spread(self.speed_up("decode", batch), ratio)]
+
+
+def micro(seconds):
+    return f"{seconds * 1e6:.4g} µs"
 
 
 def verdict(value, goal):
@@ -199,11 +215,16 @@ def save(runs, flags, blas, load_before):
     timed = [(run, batch) for run in runs for batch in run.batches]
     section.save(
         "10-peers", "Log-likelihood against PyTorch",
-        [method, "", *flows, "", "Matrix-product peak, oneDNN float32, the better of "
-         f"{' and '.join('x'.join(map(str, shape)) for shape in PRODUCTS)}:", "", *peaks],
+        [method, "", *flows, "", "Matrix-product peak, oneDNN float32, in the same "
+         f"rounds, the better of {' and '.join('x'.join(map(str, shape)) for shape in PRODUCTS)}:", "", *peaks, "",
+         "Where PyTorch is at a share s of the peak, no ratio can exceed 1/s without doing fewer operations."],
         [section.table(["flow", "batch", "PyTorch, rows/s", "threads", "ours, rows/s", "threads", "ratio", "goal", "",
                         "PyTorch, of peak", "ours, of peak", "goal"],
-                       [row for run in runs for row in run.log_likelihood_rows()])],
+                       [row for run in runs for row in run.log_likelihood_rows()]),
+         section.table(["flow", "one row, ours", "weights", "one product", "at the peak", "over the larger"],
+                       [run.floor_row() for run in runs],
+                       "What bounds a single row on one core: one row times one square matrix of as many weights as "
+                       "the flow has, and the flow's operations at one thread's matrix-product peak.")],
         {"kind": "bars", "x": [f"{run.name}\n{batch}" for run, batch in timed],
          "series": {"ours / PyTorch": [float(np.median(run.speed_up("log_likelihood", batch))) for run, batch in timed],
                     "goal": [GOALS.get((run.name, batch), 0) for run, batch in timed]},
@@ -230,7 +251,7 @@ def main():
     parser.add_argument("--bench", default=ROOT / "build" / "bin" / "glowworm-bench")
     parser.add_argument("--flows", default=",".join(peer_flows.FLOWS))
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=0.3)
+    parser.add_argument("--seconds", type=float, default=0.2)
     parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--flows_folder", default=ROOT / "build" / "bench-flows")
     parser.add_argument("--results", default=section.RESULTS)

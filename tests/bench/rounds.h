@@ -26,7 +26,8 @@ struct Timing {
   int64_t calls = 0;
 };
 
-// Calls `run` for `seconds`, after a tenth of that to warm up, and at least twice.
+// Calls `run` for `seconds`, and at least twice, after a quarter of that to warm up: longer than a peer's
+// threads spin on.
 Timing Measure(double seconds, absl::FunctionRef<void()> run);
 
 // Answers until the input ends.

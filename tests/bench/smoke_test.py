@@ -97,6 +97,7 @@ class SmokeTest(unittest.TestCase):
     def test_a_written_flow_has_the_density_that_its_numbers_say(self):
         path = self.folder / "flow.safetensors"
         flow = SmallGlow(path)
+        self.assertEqual(flow.writer.weights, 25 + 8 * 3 + 2 * 8 * 8 + 4 * 8)
         self.assertEqual(flow.writer.flops, 2 * (25 + 8 * 3 + 2 * 8 * 8 + 4 * 8))
         x = np.random.default_rng(6).normal(0, 1, (40, 5)).astype("<f4")
         want = flow.log_prob(x.astype("<f8"))

@@ -44,7 +44,7 @@ def measure(run, seconds):
         start = time.perf_counter()
         while True:
             run()
-            if time.perf_counter() - start >= seconds / 10:
+            if time.perf_counter() - start >= seconds / 4:
                 break
         took, start = [], time.perf_counter()
         while len(took) < 2 or time.perf_counter() - start < seconds:
