@@ -17,9 +17,10 @@ using ConstGroupRef = Eigen::Map<const Group, Eigen::Aligned64>;
 
 GroupRef At(double* group) { return GroupRef(group); }
 
-// A bin narrower than this share of the whole is less than the knots' rounding: its size counts as this much,
-// so that slopes stay finite.
-constexpr double kLeastBin = std::numeric_limits<double>::epsilon() / 1024;
+// A bin narrower than this share of the whole counts as this wide, so that slopes and their squares stay
+// finite. It is far below the knots' rounding: no x lies in such a bin, but many y may, and their
+// log-derivative tells how thin it is.
+constexpr double kLeastBin = 1e-140;
 const double kLogOfThousandth = std::log(1e-3);
 
 // Parameters first .. first + n - 1 of 16 numbers -> (n, 16).

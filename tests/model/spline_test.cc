@@ -330,6 +330,24 @@ TEST_P(InverseSplineTest, LogDerivativesOfInversesAreTheGoldStandardsToRounding)
   }
 }
 
+// Halfway up a bin so steep that its end derivatives do not count, the slope is twice the bin's.
+TEST_P(InverseSplineTest, LogDerivativeInABinTooThinForANumberIsItsSlopes) {
+  for (const double size : {20.0, 60.0, 300.0}) {
+    SplineCase c;
+    c.spline.bins = 2;
+    c.spline.tail_bound = 3;
+    c.raw = {0, -size, 0, 0, 0};
+    Autoregressive layer{{0}, ConstantNet(c.raw), ParallelDirection::kInverse, c.spline};
+    const ColumnFlow flow({{"spline", layer}}, 1, std::get<0>(GetParam()));
+    // height / width = 1/2 / (exp(-size) / (1 + exp(-size)))
+    const double log_derivative = -(size + std::log1p(std::exp(-size)));
+    const ReferencePoint got = flow.Forward({1.5})[0];
+    // The end derivatives are less than exp(-size) of the slope each, and move the halfway point as little.
+    EXPECT_NEAR(got.log_derivative, log_derivative,
+                4 * std::exp(-size) + LogDerivativeTolerance(c, got.value, log_derivative));
+  }
+}
+
 std::string PlaceName(Place place) {
   return place == Place::kCoupling         ? "Coupling"
          : place == Place::kIdentitySpline ? "Identity"
