@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "model/cpu/bfloat16.h"
 #include "model/cpu/cpu_executor.h"
 #include "model/executor.h"
 #include "model/flow_file.h"
@@ -45,6 +46,24 @@ int64_t ByteSize(DataType dtype) {
   return 0;
 }
 
+absl::string_view PrecisionName(Precision precision) {
+  switch (precision) {
+    case Precision::kFloat32:
+      return "float32";
+    case Precision::kFloat64:
+      return "float64";
+    case Precision::kBfloat16:
+      return "bfloat16";
+  }
+  return "";
+}
+
+absl::Status CheckPrecision(Precision precision) {
+  if (precision != Precision::kBfloat16 || HasBfloat16Products()) return absl::OkStatus();
+  return absl::UnimplementedError(
+      "bfloat16 needs a processor with AVX512-BF16 or AMX, and this one has neither");
+}
+
 Flow::Flow() = default;
 Flow::~Flow() = default;
 
@@ -65,6 +84,8 @@ absl::StatusOr<std::unique_ptr<const Flow>> Flow::Create(const FlowSpec& spec, c
 }
 
 absl::StatusOr<std::unique_ptr<Flow>> Flow::Build(const FlowSpec& spec, const FlowOptions& options) {
+  const absl::Status can_compute = CheckPrecision(options.precision);
+  if (!can_compute.ok()) return can_compute;
   absl::StatusOr<Plan> plan = Compile(spec, options.max_condition_number);
   if (!plan.ok()) return plan.status();
   absl::StatusOr<std::unique_ptr<const Executor>> executor =
@@ -84,7 +105,7 @@ absl::StatusOr<std::unique_ptr<Flow>> Flow::Build(const FlowSpec& spec, const Fl
   info.context_size = spec.context_size;
   info.num_classes = plan->num_classes;
   info.device = "cpu";
-  info.precision = options.precision == Precision::kFloat64 ? "float64" : "float32";
+  info.precision = std::string(PrecisionName(options.precision));
   info.layers = plan->layers;
   info.max_condition_number = plan->max_condition_number;
   info.provenance = spec.provenance;

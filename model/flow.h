@@ -12,7 +12,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 
 namespace glowworm {
@@ -20,7 +22,14 @@ namespace glowworm {
 struct FlowSpec;
 class Executor;
 
-enum class Precision { kFloat32, kFloat64 };
+// kBfloat16: conditioner networks multiply in bfloat16 (8 significant bits) and add in float32; all else is
+// as in kFloat32. The direction of an autoregressive layer that goes feature by feature stays in float32 as a
+// whole: Decode(Encode(x)) of a flow with such layers is x only as far as bfloat16 goes.
+enum class Precision { kFloat32, kFloat64, kBfloat16 };
+// "float32", "float64" or "bfloat16".
+absl::string_view PrecisionName(Precision precision);
+// Unimplemented if this processor cannot compute so.
+absl::Status CheckPrecision(Precision precision);
 
 // Of numbers at the boundary; the values are those of glowworm.v1.DataType.
 enum class DataType { kFloat32 = 1, kFloat64 = 2, kUint8 = 3 };
@@ -99,7 +108,7 @@ struct FlowInfo {
   int64_t num_classes = 0;
   int64_t parameters = 0;
   std::string device;     // "cpu"
-  std::string precision;  // "float32" or "float64"
+  std::string precision;  // PrecisionName
   std::vector<LayerSummary> layers;
   double max_condition_number = 0;
   std::map<std::string, std::string> provenance;
@@ -113,7 +122,8 @@ struct FlowInfo {
 // class_label < K.
 class Flow {
  public:
-  // Reads, checks and compiles. InvalidArgument says what is wrong with the file.
+  // Reads, checks and compiles. InvalidArgument says what is wrong with the file, Unimplemented is
+  // CheckPrecision's.
   static absl::StatusOr<std::unique_ptr<const Flow>> Load(const std::string& path,
                                                           const FlowOptions& options);
   // The same from memory. REQUIRES: ParseFlowFile would accept `spec`.

@@ -23,7 +23,8 @@ ABSL_FLAG(
 ABSL_FLAG(std::string, listen, "127.0.0.1:50051", "Address of the gRPC service; port 0 picks a free one");
 ABSL_FLAG(std::string, metrics, "127.0.0.1:9464",
           "Address of the Prometheus metrics; port 0 picks a free one, an empty value switches them off");
-ABSL_FLAG(std::string, precision, "float32", "Of the computation: float32 or float64");
+ABSL_FLAG(std::string, precision, "float32",
+          "Of the computation: float32, float64, or bfloat16: float32 with conditioner networks in bfloat16");
 ABSL_FLAG(std::string, device, "cpu", "cpu (this build has no other)");
 ABSL_FLAG(double, max_condition_number, 1e6, "Refuse a flow with a linear layer conditioned worse than this");
 ABSL_FLAG(int64_t, threads, 0, "Compute threads; 0: the cores that the machine and the cgroup's quota allow");
@@ -76,8 +77,9 @@ absl::Status CheckAddress(const char* flag, const std::string& address) {
 absl::StatusOr<Precision> ParsePrecision(const std::string& text) {
   if (text == "float32") return Precision::kFloat32;
   if (text == "float64") return Precision::kFloat64;
+  if (text == "bfloat16") return Precision::kBfloat16;
   return absl::InvalidArgumentError(
-      absl::StrCat("--precision: expected float32 or float64, got '", Sanitized(text, 32), "'"));
+      absl::StrCat("--precision: expected float32, float64 or bfloat16, got '", Sanitized(text, 32), "'"));
 }
 
 absl::Status CheckDevice(const std::string& text) {
@@ -143,7 +145,12 @@ absl::Status CheckOptions(const ServerOptions& o) {
     return absl::InvalidArgumentError(
         "--repository: not given, and no bundled repository lies beside the binary");
   }
-  absl::Status status = CheckAddress("listen", o.listen);
+  absl::Status status = CheckPrecision(o.precision);
+  if (!status.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--precision=", PrecisionName(o.precision), ": ", status.message()));
+  }
+  status = CheckAddress("listen", o.listen);
   if (status.ok() && !o.metrics.empty()) status = CheckAddress("metrics", o.metrics);
   return status;
 }

@@ -1,6 +1,7 @@
 // AutoregressiveOp<T>: masked autoregressive layers on a tile (Papamakarios et al. 2017, arXiv:1705.07057;
 // inverse: Kingma et al. 2016, arXiv:1606.04934). The parallel direction is one pass of the net; the other
-// goes feature by feature through sequential_net.h. Tested by tests/model/differential_test.cc.
+// goes feature by feature through sequential_net.h, in T also where conditioners multiply in bfloat16. Tested
+// by tests/model/differential_test.cc.
 
 #ifndef GLOWWORM_MODEL_CPU_AUTOREGRESSIVE_H_
 #define GLOWWORM_MODEL_CPU_AUTOREGRESSIVE_H_

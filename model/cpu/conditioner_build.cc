@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "model/cpu/bfloat16.h"
 #include "model/cpu/conditioner.h"
 
 namespace glowworm {
@@ -63,12 +64,19 @@ class Conditioner<T>::Builder {
 
   int64_t positions() const { return shape_.height * shape_.width; }
 
+  absl::StatusOr<Product<T>> MakeProduct(ProductShape shape, const std::vector<double>& weight,
+                                         const std::vector<double>& bias) const {
+    shape.type = primitives_->conditioner_type();
+    if (shape.type == ProductType::kBfloat16) shape.min_call = MinBfloat16Call();
+    return Product<T>::Create(shape, weight, bias, max_tile_rows_, primitives_);
+  }
+
   absl::Status Multiplied(int64_t in, int64_t out, const std::vector<double>& weight,
                           const std::vector<double>& bias, std::optional<Activation> activation,
                           int accumulate_into, int64_t window = 0) {
     const ProductShape shape{in,     out,           positions(), activation, accumulate_into != kNowhere,
                              window, shape_.height, shape_.width};
-    absl::StatusOr<Product<T>> product = Product<T>::Create(shape, weight, bias, max_tile_rows_, primitives_);
+    absl::StatusOr<Product<T>> product = MakeProduct(shape, weight, bias);
     if (!product.ok()) return product.status();
     const int to = accumulate_into != kNowhere ? accumulate_into : TakeSlot(out);
     out_->steps_.push_back(Multiply{*std::move(product), slot_, to});
@@ -175,9 +183,8 @@ class Conditioner<T>::Builder {
     int gate = -1;
     if (residual.context_gate) {
       const ContextGate& g = *residual.context_gate;
-      absl::StatusOr<Product<T>> product =
-          Product<T>::Create({g.context_size, g.out, 1, Activation{ActivationKind::kSigmoid, 0}, false},
-                             g.weight, g.bias, max_tile_rows_, primitives_);
+      absl::StatusOr<Product<T>> product = MakeProduct(
+          {g.context_size, g.out, 1, Activation{ActivationKind::kSigmoid, 0}, false}, g.weight, g.bias);
       if (!product.ok()) return product.status();
       gate = TakeSlot(g.out);
       out_->steps_.push_back(Gate{*std::move(product), gate});

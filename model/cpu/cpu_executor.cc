@@ -53,7 +53,7 @@ struct TileBuffers {
 template <typename T>
 class CpuExecutor final : public Executor {
  public:
-  CpuExecutor(const Plan& plan, int64_t max_tile_rows, int workers)
+  CpuExecutor(const Plan& plan, ProductType conditioner_type, int64_t max_tile_rows, int workers)
       : event_(plan.event),
         context_size_(plan.context_size),
         num_classes_(plan.num_classes),
@@ -62,7 +62,7 @@ class CpuExecutor final : public Executor {
         constant_log_det_(plan.constant_log_det),
         max_tile_rows_(max_tile_rows),
         workers_(workers),
-        primitives_(workers > 1),
+        primitives_(workers > 1, conditioner_type),
         pool_(&primitives_) {}
 
   absl::Status Prepare(const Plan& plan) {
@@ -341,7 +341,8 @@ class CpuExecutor final : public Executor {
 };
 
 template <typename T>
-absl::StatusOr<std::unique_ptr<const Executor>> Make(const Plan& plan, int workers) {
+absl::StatusOr<std::unique_ptr<const Executor>> Make(const Plan& plan, ProductType conditioner_type,
+                                                     int workers) {
   const FloatMode mode;  // also one thread for the primitives made here
   const RowWidth width = WidthOf(plan);
   const int64_t number = sizeof(T);
@@ -354,7 +355,7 @@ absl::StatusOr<std::unique_ptr<const Executor>> Make(const Plan& plan, int worke
   for (int64_t step : kRowLadder) {
     if (step * width.activation * number <= kMaxActivationBytes) tile_rows = step;
   }
-  auto executor = std::make_unique<CpuExecutor<T>>(plan, tile_rows, workers);
+  auto executor = std::make_unique<CpuExecutor<T>>(plan, conditioner_type, tile_rows, workers);
   absl::Status status = executor->Prepare(plan);
   if (!status.ok()) return status;
   return std::unique_ptr<const Executor>(std::move(executor));
@@ -364,7 +365,15 @@ absl::StatusOr<std::unique_ptr<const Executor>> Make(const Plan& plan, int worke
 
 absl::StatusOr<std::unique_ptr<const Executor>> CreateCpuExecutor(const Plan& plan, Precision precision,
                                                                   int workers) {
-  return precision == Precision::kFloat64 ? Make<double>(plan, workers) : Make<float>(plan, workers);
+  switch (precision) {
+    case Precision::kFloat64:
+      return Make<double>(plan, ProductType::kFloat32, workers);
+    case Precision::kFloat32:
+      return Make<float>(plan, ProductType::kFloat32, workers);
+    case Precision::kBfloat16:
+      break;
+  }
+  return Make<float>(plan, ProductType::kBfloat16, workers);
 }
 
 }  // namespace glowworm

@@ -1,5 +1,6 @@
-// The CPU executor: a plan prepared for float32 (oneDNN products, Eigen elementwise) or float64 (Eigen). Only
-// entry: CreateCpuExecutor. Tested by tests/model/differential_test.cc and invariance_test.cc.
+// The CPU executor: a plan prepared for float32 (oneDNN products, Eigen elementwise), the same with
+// conditioners in bfloat16, or float64 (Eigen). Only entry: CreateCpuExecutor. Tested by
+// tests/model/differential_test.cc, invariance_test.cc and bfloat16_test.cc.
 
 #ifndef GLOWWORM_MODEL_CPU_CPU_EXECUTOR_H_
 #define GLOWWORM_MODEL_CPU_CPU_EXECUTOR_H_
@@ -12,7 +13,8 @@
 
 namespace glowworm {
 
-// The executor copies what it needs of `plan`. Scratch for `workers` concurrent calls is made here.
+// The executor copies what it needs of `plan`. Scratch for `workers` concurrent calls is made here. REQUIRES:
+// CheckPrecision(precision) is OK.
 absl::StatusOr<std::unique_ptr<const Executor>> CreateCpuExecutor(const Plan& plan, Precision precision,
                                                                   int workers);
 

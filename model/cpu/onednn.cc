@@ -16,6 +16,10 @@ using dnnl::memory;
 using Tag = memory::format_tag;
 constexpr auto kF32 = memory::data_type::f32;
 
+memory::data_type FactorType(const PrimitiveShape& shape) {
+  return shape.type == ProductType::kBfloat16 ? memory::data_type::bf16 : kF32;
+}
+
 void AppendActivation(const Activation& activation, dnnl::post_ops* ops) {
   switch (activation.kind) {
     case ActivationKind::kRelu:
@@ -56,7 +60,8 @@ absl::Status OnlyReference(const std::string& name, const PrimitiveShape& shape)
 
 }  // namespace
 
-PrimitiveSet::PrimitiveSet(bool may_share) : may_share_(may_share), engine_(dnnl::engine::kind::cpu, 0) {
+PrimitiveSet::PrimitiveSet(bool may_share, ProductType conditioner_type)
+    : may_share_(may_share), conditioner_type_(conditioner_type), engine_(dnnl::engine::kind::cpu, 0) {
   // oneDNN's own cache would keep the primitives of flows that are gone; a set shares its own.
   dnnl::set_primitive_cache_capacity(0);
 }
@@ -64,7 +69,7 @@ PrimitiveSet::PrimitiveSet(bool may_share) : may_share_(may_share), engine_(dnnl
 absl::StatusOr<int> PrimitiveSet::FindOrCreate(const PrimitiveShape& shape) {
   const Key key(shape.m, shape.in, shape.out, shape.window, shape.height, shape.width,
                 shape.activation ? static_cast<int>(shape.activation->kind) : -1,
-                shape.activation ? shape.activation->slope : 0.0, shape.accumulate, shape.packed);
+                shape.activation ? shape.activation->slope : 0.0, shape.accumulate, shape.packed, shape.type);
   if (const auto found = index_.find(key); found != index_.end()) return found->second;
   try {
     absl::StatusOr<Entry> entry = shape.window > 0 ? MakeConvolution(shape) : MakeProduct(shape);
@@ -80,8 +85,8 @@ absl::StatusOr<int> PrimitiveSet::FindOrCreate(const PrimitiveShape& shape) {
 }
 
 absl::StatusOr<PrimitiveSet::Entry> PrimitiveSet::MakeProduct(const PrimitiveShape& shape) const {
-  const memory::desc src({shape.m, shape.in}, kF32, Tag::ab);
-  const memory::desc weights({shape.in, shape.out}, kF32, shape.packed ? Tag::any : Tag::ba);
+  const memory::desc src({shape.m, shape.in}, FactorType(shape), Tag::ab);
+  const memory::desc weights({shape.in, shape.out}, FactorType(shape), shape.packed ? Tag::any : Tag::ba);
   const memory::desc bias({1, shape.out}, kF32, Tag::ab);
   const memory::desc dst({shape.m, shape.out}, kF32, Tag::ab);
   const dnnl::matmul::primitive_desc pd(dnnl::matmul::desc(src, weights, bias, dst), Attributes(shape),
@@ -94,13 +99,15 @@ absl::StatusOr<PrimitiveSet::Entry> PrimitiveSet::MakeProduct(const PrimitiveSha
                bias,
                dst,
                pd.scratchpad_desc(),
+               name,
                absl::StartsWith(name, "brg")};
 }
 
 absl::StatusOr<PrimitiveSet::Entry> PrimitiveSet::MakeConvolution(const PrimitiveShape& shape) const {
   const int64_t k = shape.window, half = k / 2;
-  const memory::desc src({shape.m, shape.in, shape.height, shape.width}, kF32, Tag::nhwc);
-  const memory::desc weights({shape.out, shape.in, k, k}, kF32, shape.packed ? Tag::any : Tag::ohwi);
+  const memory::desc src({shape.m, shape.in, shape.height, shape.width}, FactorType(shape), Tag::nhwc);
+  const memory::desc weights({shape.out, shape.in, k, k}, FactorType(shape),
+                             shape.packed ? Tag::any : Tag::ohwi);
   const memory::desc bias({shape.out}, kF32, Tag::a);
   const memory::desc dst({shape.m, shape.out, shape.height, shape.width}, kF32, Tag::nhwc);
   const dnnl::convolution_forward::primitive_desc pd(
@@ -115,6 +122,7 @@ absl::StatusOr<PrimitiveSet::Entry> PrimitiveSet::MakeConvolution(const Primitiv
                bias,
                dst,
                pd.scratchpad_desc(),
+               name,
                absl::StartsWith(name, "brg") || absl::StartsWith(name, "jit")};
 }
 
@@ -132,10 +140,9 @@ PrimitiveRunner::PrimitiveRunner(const PrimitiveSet* set) : set_(set), stream_(s
 }
 
 // Through the C interface: its C++ wrapper would build two containers a call.
-void PrimitiveRunner::Run(int index, const float* src, const memory& weights, const memory& bias,
-                          float* dst) {
+void PrimitiveRunner::Run(int index, const void* src, const memory& weights, const memory& bias, float* dst) {
   const Binding& binding = bindings_[index];
-  dnnl_memory_set_data_handle(binding.src.get(), const_cast<float*>(src));
+  dnnl_memory_set_data_handle(binding.src.get(), const_cast<void*>(src));
   dnnl_memory_set_data_handle(binding.dst.get(), dst);
   const dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, binding.src.get()},
                                   {DNNL_ARG_WEIGHTS, weights.get()},

@@ -1,9 +1,12 @@
 // Product<T>: y = activation(W x + b [+ y]) over the rows of a tile: every matrix product and convolution of
-// a flow. float32 runs on oneDNN (product_float.cc), float64 on Eigen (product_double.cc).
+// a flow. float32 runs on oneDNN (product_float.cc), float64 on Eigen (product_double.cc); Product<float>
+// also multiplies in bfloat16, from float32 to float32.
 //
 // Batch invariance: a row's result has the same bits whatever the tile holds. float32: implementations whose
 // rows are independent run at any size on the ladder; others at exactly 16 rows (an image's: at one image's
-// positions). float64: always at exactly 16 rows. Tested by tests/model/product_test.cc.
+// positions). bfloat16: the same, and load checks that every size has one implementation; where the processor
+// has AMX, which oneDNN does not choose for fewer than 16 rows, never fewer. float64: always at exactly 16
+// rows. Tested by tests/model/product_test.cc.
 
 #ifndef GLOWWORM_MODEL_CPU_PRODUCT_H_
 #define GLOWWORM_MODEL_CPU_PRODUCT_H_
@@ -33,6 +36,9 @@ struct ProductShape {
   // With a window, float32 only: a convolution with zero padding over height x width = positions, weight
   // (out, in, window, window).
   int64_t window = 0, height = 0, width = 0;
+  // float32 only.
+  ProductType type = ProductType::kFloat32;
+  int64_t min_call = 1;  // a product of fewer positions is filled up to so many; convolutions are not
 };
 
 // What a product needs of the workspace it runs in.
@@ -64,7 +70,11 @@ class Product<float> {
 
  private:
   Product() = default;
-  void RunShared(const float* x, float* y, const ProductScratch& scratch) const;
+  // F: float, or uint16_t for the bits of bfloat16.
+  template <typename F>
+  void RunCalls(int64_t rows, const F* x, float* y, const ProductScratch& scratch) const;
+  template <typename F>
+  void RunShared(const F* x, float* y, const ProductScratch& scratch) const;
 
   ProductShape shape_;
   dnnl::memory weights_, bias_;

@@ -1,16 +1,17 @@
-// Product<float>, on oneDNN. Twin of product_double.cc.
+// Product<float>, on oneDNN, in float32 or bfloat16. Twin of product_double.cc.
 
 #include <algorithm>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "model/cpu/bfloat16.h"
 #include "model/cpu/product.h"
 
 namespace glowworm {
 namespace {
 
 constexpr int64_t kBlockRows = 16;
-// Packed weights may cost this much of the plain ones' memory.
+// Packed weights may cost this much of the plain ones' memory in float32.
 constexpr double kMaxPackedSize = 1.5;
 // A product of one row's positions is worth sharing from here on: some 10 us.
 constexpr int64_t kMinSharedMultiplications = 500'000;
@@ -30,9 +31,12 @@ absl::StatusOr<Product<float>> Product<float>::Create(const ProductShape& shape,
   // A product's rows are positions, a convolution's whole images.
   const bool convolution = shape.window > 0;
   const int64_t per_row = convolution ? 1 : shape.positions;
+  if (convolution) product.shape_.min_call = 1;
+  const int64_t min_call = product.shape_.min_call;
+  const auto size_for = [&](int64_t rows) { return std::max(rows * per_row, min_call); };
   PrimitiveShape primitive{
-      max_tile_rows * per_row, shape.in,         shape.out, shape.window, shape.height, shape.width,
-      shape.activation,        shape.accumulate, true};
+      size_for(max_tile_rows), shape.in,         shape.out, shape.window, shape.height, shape.width,
+      shape.activation,        shape.accumulate, true,      shape.type};
   absl::StatusOr<int> largest = primitives->FindOrCreate(primitive);
   if (!largest.ok()) return largest.status();
   const double plain_bytes = static_cast<double>(weight.size()) * sizeof(float);
@@ -42,28 +46,33 @@ absl::StatusOr<Product<float>> Product<float>::Create(const ProductShape& shape,
     if (!largest.ok()) return largest.status();
   }
   const dnnl::memory::desc layout = primitives->WeightsDesc(*largest);
-  bool independent = primitives->RowsAreIndependent(*largest);
+  const auto like_largest = [&](int index) {
+    return primitives->RowsAreIndependent(index) && primitives->WeightsDesc(index) == layout &&
+           primitives->Implementation(index) == primitives->Implementation(*largest);
+  };
+  bool independent = like_largest(*largest);
   for (int64_t rows : kRowLadder) {
     if (rows > max_tile_rows || !independent) break;
-    primitive.m = rows * per_row;
+    primitive.m = size_for(rows);
     const absl::StatusOr<int> index = primitives->FindOrCreate(primitive);
     if (!index.ok()) return index.status();
-    independent = primitives->RowsAreIndependent(*index) && primitives->WeightsDesc(*index) == layout;
+    independent = like_largest(*index);
     product.by_ladder_.push_back(*index);
   }
   if (independent && primitives->may_share() && !convolution && shape.positions % 2 == 0 &&
+      shape.positions / 2 >= min_call &&
       shape.positions * shape.in * shape.out >= kMinSharedMultiplications) {
     primitive.m = shape.positions / 2;
     const absl::StatusOr<int> index = primitives->FindOrCreate(primitive);
     if (!index.ok()) return index.status();
-    if (primitives->RowsAreIndependent(*index) && primitives->WeightsDesc(*index) == layout) {
+    if (like_largest(*index)) {
       product.half_ = *index;
       primitives->Shares();
     }
   }
   dnnl::memory::desc weights_desc = layout;
   if (!independent) {
-    const bool whole_rows = convolution || shape.positions > 1;
+    const bool whole_rows = convolution || shape.positions > std::max<int64_t>(1, min_call - 1);
     product.block_ = whole_rows ? shape.positions : kBlockRows;
     primitive.m = convolution ? 1 : product.block_;
     const absl::StatusOr<int> index = primitives->FindOrCreate(primitive);
@@ -94,32 +103,47 @@ absl::StatusOr<Product<float>> Product<float>::Create(const ProductShape& shape,
 }
 
 void Product<float>::Run(int64_t rows, const float* x, float* y, const ProductScratch& scratch) const {
-  if (block_ == 0) {
-    if (scratch.measuring) return;
-    if (rows == 1 && half_ >= 0 && scratch.companion != nullptr) return RunShared(x, y, scratch);
-    const auto step =
-        std::lower_bound(std::begin(kRowLadder), std::end(kRowLadder), rows) - std::begin(kRowLadder);
-    scratch.primitives->Run(by_ladder_[step], x, weights_, bias_, y);
-    return;
-  }
-  const int64_t total = rows * shape_.positions;
-  int64_t m = scratch.measuring ? total / block_ * block_ : 0;
-  for (; m + block_ <= total; m += block_) {
-    scratch.primitives->Run(by_ladder_[0], x + m * shape_.in, weights_, bias_, y + m * shape_.out);
-  }
-  if (m == total) return;
+  if (shape_.type == ProductType::kFloat32) return RunCalls(rows, x, y, scratch);
   const Arena::Mark mark = scratch.arena->mark();
-  float* xs = scratch.arena->Take<float>(block_ * shape_.in);
-  float* ys = scratch.arena->Take<float>(block_ * shape_.out);
+  const int64_t n = rows * shape_.positions * shape_.in;
+  auto* rounded = scratch.arena->Take<uint16_t>(n);
+  if (!scratch.measuring) RoundToBfloat16(n, x, rounded);
+  RunCalls(rows, rounded, y, scratch);
+  scratch.arena->Release(mark);
+}
+
+template <typename F>
+void Product<float>::RunCalls(int64_t rows, const F* x, float* y, const ProductScratch& scratch) const {
+  const int64_t total = rows * shape_.positions;
+  int64_t call = block_;  // positions
+  int index = by_ladder_[0];
+  if (block_ == 0) {
+    if (rows == 1 && half_ >= 0 && scratch.companion != nullptr && !scratch.measuring) {
+      return RunShared(x, y, scratch);
+    }
+    // What is measured is the longest tile; a shorter one may need to be filled up.
+    call = std::max(scratch.measuring ? 0 : total, shape_.min_call);
+    index = by_ladder_[std::lower_bound(std::begin(kRowLadder), std::end(kRowLadder), rows) -
+                       std::begin(kRowLadder)];
+  }
+  int64_t m = scratch.measuring ? total / call * call : 0;
+  for (; m + call <= total; m += call) {
+    scratch.primitives->Run(index, x + m * shape_.in, weights_, bias_, y + m * shape_.out);
+  }
+  if (m == total && !(scratch.measuring && shape_.min_call > 1)) return;
+  const Arena::Mark mark = scratch.arena->mark();
+  F* xs = scratch.arena->Take<F>(call * shape_.in);
+  float* ys = scratch.arena->Take<float>(call * shape_.out);
   const int64_t left = total - m;
-  std::fill(std::copy_n(x + m * shape_.in, left * shape_.in, xs), xs + block_ * shape_.in, 0.f);
-  std::fill(std::copy_n(y + m * shape_.out, left * shape_.out, ys), ys + block_ * shape_.out, 0.f);
-  if (!scratch.measuring) scratch.primitives->Run(by_ladder_[0], xs, weights_, bias_, ys);
+  std::fill(std::copy_n(x + m * shape_.in, left * shape_.in, xs), xs + call * shape_.in, F(0));
+  std::fill(std::copy_n(y + m * shape_.out, left * shape_.out, ys), ys + call * shape_.out, 0.f);
+  if (!scratch.measuring) scratch.primitives->Run(index, xs, weights_, bias_, ys);
   std::copy_n(ys, left * shape_.out, y + m * shape_.out);
   scratch.arena->Release(mark);
 }
 
-void Product<float>::RunShared(const float* x, float* y, const ProductScratch& scratch) const {
+template <typename F>
+void Product<float>::RunShared(const F* x, float* y, const ProductScratch& scratch) const {
   const int64_t m = shape_.positions / 2;
   scratch.companion->Share([&](int part, bool there) {
     PrimitiveRunner* primitives = there ? scratch.companion_primitives : scratch.primitives;

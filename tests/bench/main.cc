@@ -26,7 +26,7 @@ namespace bench {
 namespace {
 
 constexpr char kUsage[] =
-    "glowworm-bench --flow=PATH [--precision=float32|float64] "
+    "glowworm-bench --flow=PATH [--precision=float32|float64|bfloat16] "
     "[--methods=log_likelihood,encode,decode,sample]\n"
     "  [--batches=1,64,1024] [--threads=1,2] [--serve_rounds] [Google Benchmark's flags: "
     "--benchmark_format=json]\n";
@@ -56,8 +56,10 @@ bool ParseFlag(absl::string_view flag, Options* options) {
     return true;
   }
   if (absl::ConsumePrefix(&flag, "--precision=")) {
-    options->precision = flag == "float64" ? Precision::kFloat64 : Precision::kFloat32;
-    return flag == "float64" || flag == "float32";
+    for (const Precision precision : {Precision::kFloat32, Precision::kFloat64, Precision::kBfloat16}) {
+      if (flag == PrecisionName(precision)) options->precision = precision;
+    }
+    return flag == PrecisionName(options->precision);
   }
   if (absl::ConsumePrefix(&flag, "--methods=")) {
     options->methods = absl::StrSplit(flag, ',');

@@ -46,7 +46,7 @@ class StartupTest(unittest.TestCase):
 
     def test_bad_flags_end_with_one_clear_line(self):
         root = f"--repository={self.good_repository()}"
-        for flag, text in (("--threads=-1", "--threads"), ("--precision=float16", "float32 or float64"),
+        for flag, text in (("--threads=-1", "--threads"), ("--precision=float16", "float32, float64 or bfloat16"),
                            ("--device=cuda", "CPU"), ("--device=tpu", "expected cpu"),
                            ("--listen=50051", "HOST:PORT"), ("--metrics=a:b", "HOST:PORT"),
                            ("--max_batch_rows=0", "1 .. 256"), ("--max_reply_bytes=5", "--max_reply_bytes"),
