@@ -1,4 +1,5 @@
 """Starting: flags, ports, repositories that are empty or broken, the port file, health and reflection."""
+import os
 import pathlib
 import shutil
 import subprocess
@@ -18,9 +19,10 @@ def text_field(number, text):
 
 
 class StartupTest(unittest.TestCase):
-    def run_server(self, *flags):
+    def run_server(self, *flags, environment=None):
         """(exit code, standard error) of a server that ends by itself."""
-        done = subprocess.run([e2e.BINARY, *flags], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([e2e.BINARY, *flags], capture_output=True, text=True, timeout=60,
+                              env={**os.environ, **(environment or {})})
         return done.returncode, done.stderr
 
     def good_repository(self):
@@ -57,6 +59,13 @@ class StartupTest(unittest.TestCase):
                 self.assertEqual(code, 2)
                 self.assertEqual(len(errors.splitlines()), 1, errors)
                 self.assertIn(text, errors)
+
+    def test_bfloat16_is_refused_where_the_processor_has_none(self):
+        code, errors = self.run_server(f"--repository={self.good_repository()}", "--precision=bfloat16",
+                                       environment={"DNNL_MAX_CPU_ISA": "AVX2"})
+        self.assertEqual(code, 2)
+        self.assertEqual(errors.splitlines(), ["glowworm-server: --precision=bfloat16: bfloat16 needs a processor with "
+                                               "AVX512-BF16 or AMX, and this one has neither"])
 
     def test_a_flag_that_does_not_exist_is_refused(self):
         code, errors = self.run_server("--no_such_flag=1")

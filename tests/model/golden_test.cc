@@ -19,9 +19,6 @@
 namespace glowworm {
 namespace {
 
-constexpr int64_t kFirstExtremeRow = 56;  // from here on rows are extreme on purpose: judged in float64 only
-constexpr double kExtremeLogProb = 1e6;   // likewise
-
 class GoldenTest : public testing::TestWithParam<std::tuple<const char*, Precision>> {
  protected:
   void SetUp() override {

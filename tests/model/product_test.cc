@@ -6,11 +6,14 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <map>
 #include <memory>
 #include <random>
 
+#include "absl/types/span.h"
+#include "model/cpu/bfloat16.h"
 #include "model/cpu/float_mode.h"
 
 namespace glowworm {
@@ -28,7 +31,15 @@ std::vector<double> Normals(int64_t n, uint64_t seed) {
   std::mt19937_64 random(seed);
   std::normal_distribution<double> normal;
   std::vector<double> v(n);
-  for (double& x : v) x = static_cast<float>(normal(random));  // exact in both types
+  for (double& x : v) {
+    const auto number = static_cast<float>(normal(random));
+    uint32_t bits;
+    std::memcpy(&bits, &number, sizeof(bits));
+    bits &= 0xffff0000;
+    float exact;  // in all three types
+    std::memcpy(&exact, &bits, sizeof(exact));
+    x = exact;
+  }
   return v;
 }
 
@@ -36,8 +47,9 @@ std::vector<double> Normals(int64_t n, uint64_t seed) {
 template <typename T>
 class Bench {
  public:
-  Bench(const Case& c, std::optional<Activation> activation, bool accumulate, int64_t max_rows)
-      : shape_{c.in, c.out, c.positions, activation, accumulate},
+  Bench(const Case& c, std::optional<Activation> activation, bool accumulate, int64_t max_rows,
+        ProductType type = ProductType::kFloat32, int64_t min_call = 1)
+      : shape_{c.in, c.out, c.positions, activation, accumulate, 0, 0, 0, type, min_call},
         weight_(Normals(c.in * c.out, 1)),
         bias_(Normals(c.out, 2)),
         product_(Product<T>::Create(shape_, weight_, bias_, max_rows, &set_)) {
@@ -105,9 +117,9 @@ constexpr Case kCases[] = {{1, 1, 1},   {2, 3, 1},    {3, 1, 1},  {5, 12, 1},   
                            {128, 7, 1}, {17, 128, 1}, {4, 4, 16}, {36, 32, 16}, {12, 6, 1},   {1, 5, 4}};
 
 template <typename T>
-void ExpectRightNumbers(bool accumulate) {
+void ExpectRightNumbers(bool accumulate, ProductType type = ProductType::kFloat32) {
   for (const Case& c : kCases) {
-    Bench<T> bench(c, std::nullopt, accumulate, 16);
+    Bench<T> bench(c, std::nullopt, accumulate, 16, type);
     const std::vector<T> y = bench.Run(2, 0);
     for (int64_t r = 0; r < 2; ++r) {
       const std::vector<double> input = bench.Input(r);
@@ -127,11 +139,26 @@ TEST(Product, Float64IsWeightTimesInputPlusBias) { ExpectRightNumbers<double>(fa
 TEST(Product, Float32AddsToWhatIsThere) { ExpectRightNumbers<float>(true); }
 TEST(Product, Float64AddsToWhatIsThere) { ExpectRightNumbers<double>(true); }
 
+// Skips the test where there are none.
+#define GLOWWORM_NEEDS_BFLOAT16() \
+  if (!HasBfloat16Products()) GTEST_SKIP() << "this processor has no bfloat16 products"
+
+// Factors that bfloat16 holds are multiplied and added as float32 does.
+TEST(Product, Bfloat16IsWeightTimesInputPlusBias) {
+  GLOWWORM_NEEDS_BFLOAT16();
+  ExpectRightNumbers<float>(false, ProductType::kBfloat16);
+}
+TEST(Product, Bfloat16AddsToWhatIsThere) {
+  GLOWWORM_NEEDS_BFLOAT16();
+  ExpectRightNumbers<float>(true, ProductType::kBfloat16);
+}
+
 template <typename T>
-void ExpectOneAnswerPerRow(std::optional<Activation> activation) {
-  for (const Case& c : kCases) {
+void ExpectOneAnswerPerRow(std::optional<Activation> activation, absl::Span<const Case> cases = kCases,
+                           ProductType type = ProductType::kFloat32, int64_t min_call = 1) {
+  for (const Case& c : cases) {
     constexpr int64_t kMaxRows = 64;
-    Bench<T> bench(c, activation, false, kMaxRows);
+    Bench<T> bench(c, activation, false, kMaxRows, type, min_call);
     const int64_t per_row = c.positions * c.out;
     for (int64_t row : {0, 5, 11}) {
       const std::vector<T> alone = bench.Run(1, row);
@@ -148,6 +175,16 @@ void ExpectOneAnswerPerRow(std::optional<Activation> activation) {
 
 TEST(Product, Float32GivesARowTheSameBitsAtEverySizeAndPlace) { ExpectOneAnswerPerRow<float>(std::nullopt); }
 TEST(Product, Float64GivesARowTheSameBitsAtEverySizeAndPlace) { ExpectOneAnswerPerRow<double>(std::nullopt); }
+
+TEST(Product, Bfloat16GivesARowTheSameBitsAtEverySizeAndPlace) {
+  GLOWWORM_NEEDS_BFLOAT16();
+  const Activation relu{ActivationKind::kRelu, 0};
+  const Case long_sums[] = {{300, 300, 1}, {1000, 37, 1}, {2304, 64, 1}, {576, 65, 6}, {513, 31, 3}};
+  for (const int64_t min_call : {MinBfloat16Call(), int64_t{16}}) {  // 16: what AMX needs
+    ExpectOneAnswerPerRow<float>(std::nullopt, kCases, ProductType::kBfloat16, min_call);
+    ExpectOneAnswerPerRow<float>(relu, long_sums, ProductType::kBfloat16, min_call);
+  }
+}
 
 TEST(Product, FusedActivationsKeepThat) {
   for (const ActivationKind kind :
@@ -170,12 +207,15 @@ TEST(ProductTest, SharingARowWithACompanionKeepsItsBits) {
   if (!__builtin_cpu_supports("avx512f") || std::getenv("DNNL_MAX_CPU_ISA") != nullptr) {
     GTEST_SKIP() << "on this processor oneDNN's rows depend on each other, and products are not shared";
   }
-  for (const Case& c : {Case{54, 256, 64}, Case{256, 108, 256}, Case{256, 256, 16}}) {
-    Bench<float> bench(c, Activation{ActivationKind::kRelu, 0}, false, 4);
-    std::vector<std::vector<float>> alone;
-    for (int64_t row = 0; row < 50; ++row) alone.push_back(bench.Run(1, row));
-    bench.GetCompanion();
-    for (int64_t row = 0; row < 50; ++row) EXPECT_EQ(bench.Run(1, row), alone[row]) << c << ", row " << row;
+  for (const ProductType type : {ProductType::kFloat32, ProductType::kBfloat16}) {
+    if (type == ProductType::kBfloat16 && !HasBfloat16Products()) continue;
+    for (const Case& c : {Case{54, 256, 64}, Case{256, 108, 256}, Case{256, 256, 16}}) {
+      Bench<float> bench(c, Activation{ActivationKind::kRelu, 0}, false, 4, type);
+      std::vector<std::vector<float>> alone;
+      for (int64_t row = 0; row < 50; ++row) alone.push_back(bench.Run(1, row));
+      bench.GetCompanion();
+      for (int64_t row = 0; row < 50; ++row) EXPECT_EQ(bench.Run(1, row), alone[row]) << c << ", row " << row;
+    }
   }
 }
 

@@ -11,6 +11,10 @@
 
 namespace glowworm {
 
+// From this row on a fixture's rows are extreme on purpose: judged in float64 only.
+constexpr int64_t kFirstExtremeRow = 56;
+constexpr double kExtremeLogProb = 1e6;  // likewise, |log p|
+
 struct GoldenTensor {
   std::vector<int64_t> shape;
   std::vector<double> values;  // row-major; integers converted
