@@ -243,8 +243,8 @@ std::vector<ModelEntry> ModelRepository::List() const {
 }
 
 bool ModelRepository::WaitUntilLoaded() const {
-  std::unique_lock<Mutex> lock(mutex_);
-  while (!loaded_ && !stopping_) loaded_cv_.wait(lock);
+  MutexLock lock(&mutex_);
+  while (!loaded_ && !stopping_) loaded_cv_.wait(mutex_);
   return loaded_;
 }
 
