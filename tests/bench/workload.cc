@@ -9,13 +9,14 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
+#include "model/cpu/product.h"
 
 namespace glowworm {
 namespace bench {
 namespace {
 
 constexpr uint64_t kSeed = 42;
-constexpr int64_t kLadder[] = {1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256};
+constexpr int64_t kMaxTileRows = 256;  // the server's --max_batch_rows
 
 std::vector<float> Inputs(const Flow& flow, Method method, int64_t rows) {
   switch (method) {
@@ -64,8 +65,7 @@ std::vector<float> DrawRows(const Flow& flow, int64_t n, uint64_t seed) {
 }
 
 int64_t TileRows(int64_t rows, int threads) {
-  const int64_t share = std::min((rows + threads - 1) / threads, *std::rbegin(kLadder));
-  return *std::lower_bound(std::begin(kLadder), std::end(kLadder), share);
+  return RoundUpOnLadder(std::min((rows + threads - 1) / threads, kMaxTileRows));
 }
 
 Workload::Workload(const Flow* flow, TilePool* pool, Method method, int64_t rows)

@@ -1,6 +1,6 @@
 // Workload: one batch of rows for one method of a flow, cut into tiles and carried by a TilePool. Inputs are
-// drawn from the flow itself, in float32, so that any flow gets rows of its support. Only model/flow.h is
-// used. Tested by tests/bench/smoke_test.py.
+// drawn from the flow itself, in float32, so that any flow gets rows of its support. Flows are
+// called through model/flow.h only. Tested by tests/bench/smoke_test.py.
 
 #ifndef GLOWWORM_TESTS_BENCH_WORKLOAD_H_
 #define GLOWWORM_TESTS_BENCH_WORKLOAD_H_
