@@ -33,7 +33,8 @@ def file_bytes(flow):
 
 def memory_row(binaries, first, flow):
     linear, nets = file_bytes(flow)
-    runs = [processes.in_process(binaries, flow, f"--first={first}", f"--threads={n}", "--seconds=0.1")
+    runs = [processes.in_process(binaries, flow, f"--first={first}", f"--threads={n}", "--rows=8",
+                                 "--seconds=0.1")
             for n in (1, 2)]
     loaded = [run["resident_trimmed"] - run["resident_before"] for run in runs]
     scratch = max(0, loaded[1] - loaded[0])

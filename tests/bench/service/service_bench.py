@@ -6,7 +6,7 @@ neighbour, its start and its memory. One command, which writes results/3*.json f
 
 All servers listen on loopback and meet the same client, `glowworm bench`, in turns; every figure is the median of
 --rounds rounds, with the least and the most in brackets. Needs the targets glowworm-server, glowworm, glowworm-echo
-and glowworm-in-process. Only the standard library.
+and glowworm-in-process. Only the standard library. ctest's bench_service runs every part once.
 """
 import argparse
 import os
