@@ -10,7 +10,7 @@ HEAD = """# Results
 
 Made by `report.py` from `results/*.json`, which the scripts beside it write; do not edit. To measure anew, with
 nothing else running: `tests/bench/setup.sh`, `build/bench-venv/bin/python tests/bench/peers.py`,
-`tests/bench/log_det.py`, then `tests/bench/report.py`.
+`tests/bench/log_det.py`, `tests/bench/bfloat16.py`, then `tests/bench/report.py`.
 """
 
 

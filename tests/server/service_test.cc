@@ -53,6 +53,21 @@ TEST_F(ServiceTest, AnswersEachRow) {
   EXPECT_EQ(response.request_id(), "one of mine");
 }
 
+TEST_F(ServiceTest, AnswersInBfloat16AndSaysSo) {
+  const absl::Status can_compute = CheckPrecision(Precision::kBfloat16);
+  if (!can_compute.ok()) GTEST_SKIP() << can_compute.message();
+  Start([](ServerOptions* o) { o->precision = Precision::kBfloat16; });
+  v1::LogLikelihoodRequest request;
+  *request.mutable_x() = SomeRows(5, {6});
+  v1::LogLikelihoodResponse response;
+  ASSERT_TRUE(LogLikelihood(request, &response).ok());
+  for (const double v : response.log_likelihood()) EXPECT_TRUE(std::isfinite(v));
+  v1::Model model;
+  grpc::ClientContext context;
+  ASSERT_TRUE(stub()->GetModel(&context, v1::GetModelRequest(), &model).ok());
+  EXPECT_EQ(model.precision(), "bfloat16");
+}
+
 TEST_F(ServiceTest, DecodesWhatItEncoded) {
   Start([](ServerOptions* o) { o->precision = Precision::kFloat64; });
   v1::EncodeRequest encode;
