@@ -75,6 +75,11 @@ def ratio(value):
     return f"{value:.2f}"
 
 
+def spread_of_ratio(value, by_round):
+    """ratio of medians (least - most of a round's own)"""
+    return f"{ratio(value)} ({ratio(np.min(by_round))}–{ratio(np.max(by_round))})"
+
+
 class FlowRun:
     """One flow, on both sides."""
 
@@ -135,8 +140,9 @@ class FlowRun:
         return batch / self.series[side, method, batch].seconds
 
     def speed_up(self, method, batch):
-        """(rounds)"""
-        return self.series["PyTorch", method, batch].seconds / self.series["ours", method, batch].seconds
+        """Ours over PyTorch's in rows per second: the ratio of medians, and each round's (rounds)."""
+        peer, ours = (self.series[side, method, batch].seconds for side in ("PyTorch", "ours"))
+        return np.median(peer) / np.median(ours), peer / ours
 
     def share_of_peak(self, side, batch):
         best = self.series[side, "log_likelihood", batch].best
@@ -154,7 +160,7 @@ class FlowRun:
             yield [self.name, batch,
                    spread(self.rows_per_second("PyTorch", "log_likelihood", batch)), "%d/%d" % threads["PyTorch"],
                    spread(self.rows_per_second("ours", "log_likelihood", batch)), threads["ours"],
-                   spread(speed_up, ratio), "–" if goal is None else f"≥ {goal}", verdict(np.median(speed_up), goal),
+                   spread_of_ratio(*speed_up), "–" if goal is None else f"≥ {goal}", verdict(speed_up[0], goal),
                    f"{self.share_of_peak('PyTorch', batch):.0%}", f"{share:.0%}",
                    "–" if share_goal is None else f"≥ {share_goal:.0%}: {verdict(share, share_goal)}"]
 
@@ -168,16 +174,16 @@ class FlowRun:
 
     def direction_rows(self):
         for batch in self.batches:
-            base = np.median(self.series["ours", "log_likelihood", batch].seconds)
+            base = self.series["ours", "log_likelihood", batch].seconds
             for method in OURS[1:]:
                 series = self.series["ours", method, batch]
-                over = np.median(series.seconds) / base
+                over = np.median(series.seconds / base)  # of the same round
                 goal = SAMPLE_GOAL if method == "sample" and self.name != "maf" else None
                 row = [self.name, batch, method, spread(self.rows_per_second("ours", method, batch)), series.best,
                        ratio(over), "–" if goal is None else f"≤ {goal}: {'met' if over <= goal else 'missed'}"]
                 if method in PEERS:
                     row += [spread(self.rows_per_second("PyTorch", method, batch)),
-                            spread(self.speed_up(method, batch), ratio)]
+                            spread_of_ratio(*self.speed_up(method, batch))]
                 yield row + ["–"] * (9 - len(row))
 
     def slow_direction_rows(self):
@@ -185,7 +191,7 @@ class FlowRun:
             median = {(side, method): np.median(self.series[side, method, batch].seconds)
                       for side in ("ours", "PyTorch") for method in ("log_likelihood", "decode")}
             over = {side: median[side, "decode"] / median[side, "log_likelihood"] for side in ("ours", "PyTorch")}
-            yield [batch, ratio(over["ours"]), ratio(over["PyTorch"]), spread(self.speed_up("decode", batch), ratio)]
+            yield [batch, ratio(over["ours"]), ratio(over["PyTorch"]), spread_of_ratio(*self.speed_up("decode", batch))]
 
 
 def micro(seconds):
@@ -225,8 +231,8 @@ def save(runs, flags, blas, load_before):
                        [run.floor_row() for run in runs],
                        "What bounds a single row on one core: one row times one square matrix of as many weights as "
                        "the flow has, and the flow's operations at one thread's matrix-product peak.")],
-        {"kind": "bars", "x": [f"{run.name}\n{batch}" for run, batch in timed],
-         "series": {"ours / PyTorch": [float(np.median(run.speed_up("log_likelihood", batch))) for run, batch in timed],
+        {"kind": "bars", "x": [f"{run.name} {batch}" for run, batch in timed],
+         "series": {"ours / PyTorch": [float(run.speed_up("log_likelihood", batch)[0]) for run, batch in timed],
                     "goal": [GOALS.get((run.name, batch), 0) for run, batch in timed]},
          "x_label": "flow, batch", "y_label": "rows per second, ratio"}, flags.results, **more)
     section.save(

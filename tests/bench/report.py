@@ -67,7 +67,7 @@ def draw(all_sections, path):
                 axis.bar([p + (i - (len(plot["series"]) - 1) / 2) * width for p in places], values, width, label=name)
             else:
                 axis.plot(places, values, marker="o", label=name)
-        axis.set_xticks(list(places), [str(x) for x in plot["x"]])
+        axis.set_xticks(list(places), [str(x) for x in plot["x"]], rotation=60 if len(plot["x"]) > 6 else 0)
         if plot.get("log"):
             axis.set_yscale("log")
         axis.set_title(title, fontsize=8)
