@@ -169,16 +169,19 @@ TEST(Flow, AllocatesNothingOnTheComputePath) {
 
 TEST(Flow, OneDnnAllocatesAFewSmallBlocksAProductWhateverTheRows) {
   if (!OneDnnRowsAreIndependent()) GTEST_SKIP() << "products run in blocks of 16 rows on this processor";
-  for (const std::string name :
-       {"digits-glow", "thyroid-glow", "shuttle-nsf", "cardio-maf", "thyroid-iaf", "image-extras"}) {
-    const auto flow = LoadGolden(name, Precision::kFloat32);
-    const std::string plan = flow->DumpPlan();
-    // Encode and Sample each run every product once.
-    const int64_t products = 2 * (CountOf("mix ", plan) + CountOf("dense", plan) + CountOf("conv", plan));
-    const int64_t one_row = AllocationsOf(*flow, 1);
-    EXPECT_LE(one_row, 8 * products) << name;
-    for (const size_t rows : {7, 24, 64})
-      EXPECT_EQ(AllocationsOf(*flow, rows), one_row) << name << ", " << rows;
+  for (const Precision precision : {Precision::kFloat32, Precision::kBfloat16}) {
+    if (!CheckPrecision(precision).ok()) continue;
+    for (const std::string name :
+         {"digits-glow", "thyroid-glow", "shuttle-nsf", "cardio-maf", "thyroid-iaf", "image-extras"}) {
+      const auto flow = LoadGolden(name, precision);
+      const std::string plan = flow->DumpPlan();
+      // Encode and Sample each run every product once.
+      const int64_t products = 2 * (CountOf("mix ", plan) + CountOf("dense", plan) + CountOf("conv", plan));
+      const int64_t one_row = AllocationsOf(*flow, 1);
+      EXPECT_LE(one_row, 8 * products) << name;
+      for (const size_t rows : {7, 24, 64})
+        EXPECT_EQ(AllocationsOf(*flow, rows), one_row) << name << ", " << rows;
+    }
   }
 }
 
