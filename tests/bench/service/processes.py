@@ -3,9 +3,10 @@
 Only the standard library. A server is ready when its port file is there; nothing here waits longer than it must.
 Entry: Server, drive(), in_process(); used by service_bench.py.
 """
+import atexit
 import json
-import pathlib
 import os
+import pathlib
 import signal
 import struct
 import subprocess
@@ -23,9 +24,9 @@ class Server:
         start = time.monotonic()
         self.process = subprocess.Popen([*map(str, command), f"--port_file={self.port_file}"],
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        atexit.register(self.stop)  # of a run that fails
         while not self.port_file.exists():
             if self.process.poll() is not None or time.monotonic() > start + START_SECONDS:
-                self.process.kill()
                 raise SystemExit(f"{command[0]} did not start; run it by hand to see why: {command}")
             time.sleep(0.001)
         self.ready_ms = (time.monotonic() - start) * 1e3
@@ -41,8 +42,11 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait()
+        """Ends the process, if it has not ended, and waits for it."""
+        atexit.unregister(self.stop)
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait()
         self.port_file.unlink(missing_ok=True)
         self.port_file.parent.rmdir()
 
