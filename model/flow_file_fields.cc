@@ -35,7 +35,9 @@ std::string Place::Text() const { return path.empty() ? owner : absl::StrCat(own
 
 std::string ShapeText(const std::vector<int64_t>& shape) {
   const auto dimension = [](std::string* out, int64_t d) {
-    d < 0 ? absl::StrAppend(out, "any") : absl::StrAppend(out, d);
+    d == kAny         ? absl::StrAppend(out, "1+")
+    : d == kAnyOrNone ? absl::StrAppend(out, "any")
+                      : absl::StrAppend(out, d);
   };
   return absl::StrCat("[", absl::StrJoin(shape, ", ", dimension), "]");
 }

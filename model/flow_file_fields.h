@@ -116,7 +116,7 @@ class Fields {
   std::vector<std::string> asked_;
 };
 
-// "[3, 2]"; "any" stands for a free dimension.
+// "[3, 2]"; "1+" and "any" stand for kAny and kAnyOrNone.
 std::string ShapeText(const std::vector<int64_t>& shape);
 
 }  // namespace glowworm

@@ -24,9 +24,8 @@ class SequentialNet<T>::Builder {
     value.place.resize(degrees.size());
     for (size_t i = 0; i < sorted.size(); ++i) value.place[sorted[i]] = static_cast<int64_t>(i);
     value.up_to.assign(num_degrees_ + 1, 0);
-    for (int64_t d = 0; d <= num_degrees_; ++d) {
-      value.up_to[d] = std::count_if(degrees.begin(), degrees.end(), [&](int64_t of) { return of < d; });
-    }
+    for (int64_t d : degrees) ++value.up_to[d + 1];
+    std::partial_sum(value.up_to.begin(), value.up_to.end(), value.up_to.begin());
     value.at = net_->scratch_size_;
     net_->scratch_size_ += value.size() * kLane;
     net_->values_.push_back(std::move(value));

@@ -77,7 +77,7 @@ TEST(FlowFileBase, RefusesShapesOfAnotherEvent) {
 TEST(FlowFileBase, RefusesNoClasses) {
   FlowDraft draft = Rows();
   draft.SetFloats("/base/class_normal/log_weight", {0}, {});
-  EXPECT_THAT(Refusal(draft), HasSubstr("has shape [0]; [any] is expected"));
+  EXPECT_THAT(Refusal(draft), HasSubstr("has shape [0]; [1+] is expected"));
 }
 
 TEST(FlowFileBase, RefusesClassesThatDiffer) {
@@ -97,7 +97,7 @@ TEST(FlowFileBase, RefusesANetNormalOfAnotherWidth) {
   draft.SetFloats(net + "/ops/0/conv/bias", {4}, Ones(4));
   EXPECT_EQ(Refusal(draft), "layer 'split3' prior.net_normal.net: the net gives 4 channels; 8 are expected");
   draft.SetFloats(net + "/ops/0/conv/weight", {8, 8, 3, 3}, Ones(576));  // reads what it emits too
-  EXPECT_THAT(Refusal(draft), HasSubstr("has shape [8, 8, 3, 3]; [any, 4, any, any] is expected"));
+  EXPECT_THAT(Refusal(draft), HasSubstr("has shape [8, 8, 3, 3]; [1+, 4, 1+, 1+] is expected"));
 }
 
 // --- Calibration
@@ -142,7 +142,7 @@ TEST(FlowFileCalibration, RefusesProbabilitiesOutsideZeroToOne) {
 
 TEST(FlowFileCalibration, RefusesUnequalLengths) {
   EXPECT_THAT(RefusalOf({-3, -2, -1}, {0, 1}), HasSubstr("has shape [2]; [3] is expected"));
-  EXPECT_THAT(RefusalOf({}, {}), HasSubstr("has shape [0]; [any] is expected"));
+  EXPECT_THAT(RefusalOf({}, {}), HasSubstr("has shape [0]; [1+] is expected"));
 }
 
 }  // namespace

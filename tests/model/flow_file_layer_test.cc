@@ -250,8 +250,8 @@ TEST(FlowFileCoupling, RefusesIndicesThatDoNotPartition) {
 }
 
 TEST(FlowFileCoupling, RefusesAnEmptyHalf) {
-  EXPECT_THAT(RefusalOfPartition({}, {0, 1, 2, 3}), HasSubstr("'coupling.identity' has shape [0]; [any]"));
-  EXPECT_THAT(RefusalOfPartition({0, 1, 2, 3}, {}), HasSubstr("'coupling.transformed' has shape [0]; [any]"));
+  EXPECT_THAT(RefusalOfPartition({}, {0, 1, 2, 3}), HasSubstr("'coupling.identity' has shape [0]; [1+]"));
+  EXPECT_THAT(RefusalOfPartition({0, 1, 2, 3}, {}), HasSubstr("'coupling.transformed' has shape [0]; [1+]"));
 }
 
 TEST(FlowFileCoupling, RefusesFieldsInAdditive) {

@@ -37,7 +37,7 @@ std::vector<double> Ones(int64_t n) { return std::vector<double>(static_cast<siz
 TEST_F(RowNet, RefusesAnInputWidthThatDoesNotChain) {
   draft_.SetFloats(Op(1) + "/dense/weight", {5, 2}, Ones(10));  // without the context's two
   EXPECT_EQ(Refusal(draft_),
-            "layer 'coupling' net.ops[1].dense: tensor 'coupling.net.1.weight' has shape [5, 2]; [any, 4] is "
+            "layer 'coupling' net.ops[1].dense: tensor 'coupling.net.1.weight' has shape [5, 2]; [1+, 4] is "
             "expected");
 }
 
@@ -60,7 +60,7 @@ TEST_F(RowNet, RefusesABiasOfAnotherWidth) {
 
 TEST_F(RowNet, RefusesAnOutputOfNoChannels) {
   draft_.SetFloats(Op(1) + "/dense/weight", {0, 4}, {});
-  EXPECT_THAT(Refusal(draft_), HasSubstr("has shape [0, 4]; [any, 4] is expected"));
+  EXPECT_THAT(Refusal(draft_), HasSubstr("has shape [0, 4]; [1+, 4] is expected"));
 }
 
 TEST_F(RowNet, RefusesConvolutions) {
@@ -198,10 +198,10 @@ TEST_F(ImageNet, TakesAContextGate) {
 
 TEST_F(ImageNet, WantsTheEdgeChannelInTheWeight) {
   draft_.Set(Op(0) + "/conv/pad", "ZERO");
-  EXPECT_THAT(Refusal(draft_), HasSubstr("has shape [5, 4, 3, 3]; [any, 3, any, any] is expected"));
+  EXPECT_THAT(Refusal(draft_), HasSubstr("has shape [5, 4, 3, 3]; [1+, 3, 1+, 1+] is expected"));
   draft_.Set(Op(0) + "/conv/pad", "EDGE_CHANNEL");
   draft_.Set(Op(4) + "/conv/pad", "EDGE_CHANNEL");
-  EXPECT_THAT(Refusal(draft_), HasSubstr("has shape [10, 5, 3, 3]; [any, 6, any, any] is expected"));
+  EXPECT_THAT(Refusal(draft_), HasSubstr("has shape [10, 5, 3, 3]; [1+, 6, 1+, 1+] is expected"));
 }
 
 TEST_F(ImageNet, RefusesUnknownPads) {
