@@ -1,6 +1,8 @@
 // Reads conditioner networks and follows their widths. Entry: ReadNet(). Tested by
 // tests/model/flow_file_net_test.cc.
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "model/flow_file_parts.h"
 
@@ -10,8 +12,8 @@ namespace {
 // Reads the ops of one net in turn; `width_` is the width after the last one read.
 class NetReader {
  public:
-  NetReader(FlowSource* source, const NetInput& input, int depth)
-      : source_(source), input_(input), depth_(depth), width_(input.width) {}
+  NetReader(FlowSource* source, const NetInput& input, int64_t max_width, int depth)
+      : source_(source), input_(input), max_width_(max_width), depth_(depth), width_(input.width) {}
 
   int64_t width() const { return width_; }
 
@@ -91,7 +93,7 @@ class NetReader {
     }
     const Json* body = fields->Need("body");
     if (body == nullptr) return false;
-    NetReader inner(source_, {width_, input_.image, input_.context_size}, depth_ + 1);
+    NetReader inner(source_, {width_, input_.image, input_.context_size}, max_width_, depth_ + 1);
     if (!inner.Read(body, fields->place().Field("body"), &residual->body)) return false;
     if (inner.width() != width_) {
       return fields->Fail(absl::StrCat("the body turns ", width_, " channels into ", inner.width(),
@@ -119,9 +121,9 @@ class NetReader {
   }
 
   bool SetWidth(Fields* fields, int64_t width) {
-    if (width > kMaxNetWidth) {
+    if (width > max_width_) {
       return fields->Fail(
-          absl::StrCat("the net is ", width, " channels wide; at most ", kMaxNetWidth, " is read"));
+          absl::StrCat("the net is ", width, " channels wide; at most ", max_width_, " is read"));
     }
     width_ = width;
     return true;
@@ -129,6 +131,7 @@ class NetReader {
 
   FlowSource* const source_;
   const NetInput input_;
+  const int64_t max_width_;
   const int depth_;
   int64_t width_;
 };
@@ -137,7 +140,8 @@ class NetReader {
 
 bool ReadNet(FlowSource* source, const Json* json, const Place& place, const NetInput& input, int64_t out,
              Net* net) {
-  NetReader reader(source, input, 0);
+  // A layer may ask for more numbers than a net is else given.
+  NetReader reader(source, input, std::max(kMaxNetWidth, out), 0);
   if (!reader.Read(json, place, net)) return false;
   if (reader.width() == out) return true;
   return source->Fail(place,

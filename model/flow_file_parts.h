@@ -13,12 +13,13 @@ namespace glowworm {
 
 inline constexpr int64_t kMaxChannels = 8192;               // C, anywhere in the flow; also of the context
 inline constexpr int64_t kMaxEventSize = int64_t{1} << 24;  // D
-inline constexpr int64_t kMaxNetWidth = 4 * kMaxChannels;   // features inside a net
+inline constexpr int64_t kMaxNetWidth = 4 * kMaxChannels;   // features inside a net that gives no more
 inline constexpr int64_t kMaxKernel = 31;                   // k of a convolution
 inline constexpr size_t kMaxNetOps = 1024;                  // of one net, or of one residual's body
 inline constexpr int kMaxResidualDepth = 8;                 // residual in residual
 inline constexpr double kMaxLogAbsS = 60;
 inline constexpr int64_t kMaxSplineBins = 1024;  // K
+inline constexpr double kMaxTailBound = 1e30;    // beyond it numbers overflow float32
 
 // What a net reads: features of `width` channels, of an image or of rows.
 struct NetInput {

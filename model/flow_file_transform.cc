@@ -84,8 +84,9 @@ bool ReadSplineTransform(FlowSource* source, const Json* json, const Place& plac
       !fields.Done()) {
     return false;
   }
-  if (!(spline->tail_bound > 0)) {
-    return fields.Fail(absl::StrCat("tail_bound is ", spline->tail_bound, "; a positive one is expected"));
+  if (!(spline->tail_bound > 0 && spline->tail_bound <= kMaxTailBound)) {
+    return fields.Fail(absl::StrCat("tail_bound is ", spline->tail_bound, "; a positive one, at most ",
+                                    kMaxTailBound, ", is expected"));
   }
   if (!LeavesRoom(&fields, spline->bins, "min_bin_width", spline->min_bin_width) ||
       !LeavesRoom(&fields, spline->bins, "min_bin_height", spline->min_bin_height) ||

@@ -15,7 +15,8 @@ constexpr int kSpins = 4096;
 class Spin {
  public:
   void Once() {
-    if (++count_ < kSpins) {
+    if (count_ < kSpins) {
+      ++count_;
       _mm_pause();
     } else {
       std::this_thread::yield();

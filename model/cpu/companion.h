@@ -44,7 +44,8 @@ class Companion {
     Companion* companion_ = nullptr;  // null: none
   };
 
-  // Runs both parts, each once, and returns when both are done. REQUIRES: the caller holds the lease.
+  // Runs both parts, each once, and returns when both are done. REQUIRES: the caller holds the lease, and the
+  // work throws nothing.
   void Share(Work work);
 
  private:

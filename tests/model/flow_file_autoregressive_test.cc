@@ -54,7 +54,7 @@ TEST(FlowFileAutoregressive, RefusesBadNumbersOfItsTransform) {
   EXPECT_EQ(RefusalWith("maf", "/affine/epsilon", -1),
             "layer 'maf' affine: epsilon is -1; 0 or more is expected");
   EXPECT_EQ(RefusalWith("iaf", "/spline/tail_bound", 0),
-            "layer 'iaf' spline: tail_bound is 0; a positive one is expected");
+            "layer 'iaf' spline: tail_bound is 0; a positive one, at most 1e+30, is expected");
 }
 
 TEST(FlowFileAutoregressive, RefusesAnOrderThatIsNoPermutation) {

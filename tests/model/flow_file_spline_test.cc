@@ -75,10 +75,28 @@ TEST(FlowFileSpline, TakesAsManyBinsAsTheLimit) {
   EXPECT_EQ(Refusal(SerializeFlow(spec)), "");
 }
 
-TEST(FlowFileSpline, RefusesATailBoundThatIsNotPositive) {
-  for (const double bound : {0.0, -0.0, -3.0}) {
-    EXPECT_EQ(RefusalWith("tail_bound", bound),
-              absl::StrCat("layer 'spline' spline: tail_bound is ", bound, "; a positive one is expected"));
+TEST(FlowFileSpline, ANetMayBeAsWideAsItsLayerAsks) {
+  constexpr int64_t kFeatures = 64, kBins = 200;  // 38336 numbers
+  FlowSpec spec;
+  spec.name = "wide";
+  spec.event = EventShape{2 * kFeatures};
+  Coupling coupling;
+  for (int64_t i = 0; i < kFeatures; ++i) coupling.identity.push_back(i);
+  for (int64_t i = 0; i < kFeatures; ++i) coupling.transformed.push_back(kFeatures + i);
+  const int64_t out = kFeatures * (3 * kBins - 1);
+  coupling.transform = SplineTransform{kBins, 3, 0, 0, 0, 1, SplineParametrization::kSoftmax};
+  coupling.net = {{{Dense{1, kFeatures, std::vector<double>(kFeatures, 0.5), {}}},
+                   {Dense{out, 1, std::vector<double>(static_cast<size_t>(out), 0.5), {}}}}};
+  spec.layers.push_back({"spline", coupling});
+  spec.base = StandardNormal{};
+  EXPECT_GT(out, kMaxNetWidth);
+  EXPECT_EQ(Refusal(SerializeFlow(spec)), "");
+}
+
+TEST(FlowFileSpline, RefusesATailBoundThatIsNotPositiveOrTooLarge) {
+  for (const double bound : {0.0, -0.0, -3.0, 1e31, 1e308}) {
+    EXPECT_EQ(RefusalWith("tail_bound", bound), absl::StrCat("layer 'spline' spline: tail_bound is ", bound,
+                                                             "; a positive one, at most 1e+30, is expected"));
   }
   EXPECT_EQ(RefusalWith("tail_bound", 7), "");
 }
