@@ -9,8 +9,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 HEAD = """# Results
 
 Made by `report.py` from `results/*.json`, which the scripts beside it write; do not edit. To measure anew, with
-nothing else running: `tests/bench/setup.sh`, `build/bench-venv/bin/python tests/bench/peers.py`,
-`tests/bench/log_det.py`, `tests/bench/bfloat16.py`, then `tests/bench/report.py`.
+nothing else running: `tests/bench/run.sh`. What bounds the figures, and what was tried: [README.md](README.md).
 """
 
 
