@@ -17,12 +17,17 @@ std::atomic<size_t> counted_from{SIZE_MAX};
 std::atomic<int> large_blocks{0};
 }  // namespace
 
-void* operator new(size_t size) {
+// All of them, since what one allocates another frees.
+void* operator new(size_t size, const std::nothrow_t&) noexcept {
   if (size >= counted_from) ++large_blocks;
-  if (void* p = std::malloc(size == 0 ? 1 : size)) return p;
+  return std::malloc(size == 0 ? 1 : size);
+}
+void* operator new(size_t size) {
+  if (void* p = operator new(size, std::nothrow)) return p;
   throw std::bad_alloc();
 }
 void operator delete(void* p) noexcept { std::free(p); }
+void operator delete(void* p, const std::nothrow_t&) noexcept { std::free(p); }
 void operator delete(void* p, size_t) noexcept { std::free(p); }
 
 namespace glowworm {

@@ -13,10 +13,15 @@ namespace glowworm {
 int64_t AllocationCount() { return count; }
 }  // namespace glowworm
 
-void* operator new(size_t size) {
+// All of them, since what one allocates another frees.
+void* operator new(size_t size, const std::nothrow_t&) noexcept {
   ++count;
-  if (void* p = std::malloc(size == 0 ? 1 : size)) return p;
+  return std::malloc(size == 0 ? 1 : size);
+}
+void* operator new(size_t size) {
+  if (void* p = operator new(size, std::nothrow)) return p;
   throw std::bad_alloc();
 }
 void operator delete(void* p) noexcept { std::free(p); }
+void operator delete(void* p, const std::nothrow_t&) noexcept { std::free(p); }
 void operator delete(void* p, size_t) noexcept { std::free(p); }
