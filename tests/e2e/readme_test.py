@@ -24,7 +24,8 @@ class ReadmeTest(unittest.TestCase):
         self.assertIn("drew 3 samples with seed 42", out)
 
     def test_every_flag_it_names_exists(self):
-        helps = [[BIN / "glowworm-server", "--help"]] + [[BIN / "glowworm", c, "--help"] for c in ("score", "sample")]
+        commands = ("score", "sample", "bench")
+        helps = [[BIN / "glowworm-server", "--help"]] + [[BIN / "glowworm", c, "--help"] for c in commands]
         known = "".join(subprocess.run(h, capture_output=True, text=True).stdout for h in helps)
         ours = re.sub(r"cmake --[^`\n]*", "", README)
         named = set(re.findall(r"(?<![\w-])--([a-z_]+)", ours)) - {"help"}
