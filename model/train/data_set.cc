@@ -1,0 +1,1 @@
+#include "model/train/data_set.h"

@@ -1,0 +1,1 @@
+#include "model/train/progress.h"
