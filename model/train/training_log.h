@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -22,23 +23,28 @@ std::string JsonLine(const TrainingSummary& summary);
 
 class TrainingLog {
  public:
-  // Appends to the file if `resume`, otherwise begins it anew. A failure says why, without folders.
+  // Appends to the file if `resume`, after cutting off a last line that a crash left unfinished; otherwise
+  // begins it anew. A failure says why, without folders.
   static absl::StatusOr<std::unique_ptr<TrainingLog>> Open(const std::string& path, bool resume);
   ~TrainingLog();
   TrainingLog(const TrainingLog&) = delete;
   TrainingLog& operator=(const TrainingLog&) = delete;
 
+  // A line that cannot be written whole is taken back.
   absl::Status Write(const EpochRecord& record);
   absl::Status Write(const TrainingSummary& summary);
 
  private:
-  explicit TrainingLog(int fd) : fd_(fd) {}
+  TrainingLog(std::string name, int fd) : name_(std::move(name)), fd_(fd) {}
   absl::Status Append(const std::string& line);
+
+  const std::string name_;  // of the file, without its folders
   const int fd_;
 };
 
-// The epochs of a log that an earlier run wrote; lines cut short by a crash are left out. Empty if there is
-// no such file.
+// The epochs of a log that earlier runs wrote, ascending: a run that resumed from a checkpoint repeats
+// epochs, and its records replace those from there on. Lines cut short by a crash are left out. Empty if
+// there is no such file.
 std::vector<EpochRecord> ReadEpochs(const std::string& path);
 
 }  // namespace train
