@@ -27,7 +27,8 @@ absl::StatusOr<FlowFile> ParseFlowFile(std::string bytes);
 // As above; NotFound or Unavailable if the file cannot be read. Error texts name no path.
 absl::StatusOr<FlowFile> ReadFlowFile(const std::string& path);
 
-// The bytes of a flow file that ParseFlowFile reads back as the same spec. Weights are stored as float64.
+// The bytes of a flow file that ParseFlowFile reads back as the same spec. A tensor whose numbers are all
+// float32 numbers is stored as float32, any other as float64.
 // REQUIRES: `spec` is one that ParseFlowFile would accept.
 std::string SerializeFlow(const FlowSpec& spec);
 

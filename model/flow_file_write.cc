@@ -60,7 +60,7 @@ class Writer {
   }
 
   std::string Floats(const std::string& name, std::vector<int64_t> shape, const std::vector<double>& values) {
-    tensors_.push_back(FloatTensor(FreeName(name), std::move(shape), values));
+    tensors_.push_back(CompactTensor(FreeName(name), std::move(shape), values));
     return tensors_.back().name;
   }
 

@@ -245,6 +245,14 @@ TensorData FloatTensor(std::string name, std::vector<int64_t> shape, const std::
   return MakeTensor(std::move(name), Dtype::kF64, std::move(shape), values);
 }
 
+TensorData CompactTensor(std::string name, std::vector<int64_t> shape, const std::vector<double>& values) {
+  const std::vector<float> narrow(values.begin(), values.end());
+  if (values.empty() || !std::equal(values.begin(), values.end(), narrow.begin())) {
+    return FloatTensor(std::move(name), std::move(shape), values);
+  }
+  return MakeTensor(std::move(name), Dtype::kF32, std::move(shape), narrow);
+}
+
 TensorData IndexTensor(std::string name, std::vector<int64_t> shape, const std::vector<int64_t>& values) {
   return MakeTensor(std::move(name), Dtype::kI64, std::move(shape), values);
 }

@@ -79,6 +79,8 @@ struct TensorData {
 };
 TensorData FloatTensor(std::string name, std::vector<int64_t> shape,
                        const std::vector<double>& values);  // F64
+// F32 if every value is a float32 number, so that nothing is lost; otherwise F64. Empty: F64.
+TensorData CompactTensor(std::string name, std::vector<int64_t> shape, const std::vector<double>& values);
 TensorData IndexTensor(std::string name, std::vector<int64_t> shape,
                        const std::vector<int64_t>& values);  // I64
 

@@ -23,10 +23,16 @@ class Conditioner : public torch::nn::Module {
   virtual Net Export() const = 0;
 };
 
-// dense, `blocks` residual blocks (ReLU, dense, ReLU, dropout, dense), ReLU, dense; the context is appended
-// to the input. REQUIRES: in, out, hidden >= 1
-std::shared_ptr<Conditioner> MakeResidualMlp(int64_t in, int64_t context_size, int64_t out, int64_t hidden,
-                                             int64_t blocks, double dropout);
+// The training rows' context: nets read (context - mean) / deviation, which the file has inside their first
+// layer.
+struct ContextScale {
+  torch::Tensor mean, deviation;  // (s) float64, or undefined without context
+};
+
+// dense, `blocks` residual blocks (ReLU, dense, ReLU, dropout, dense), dense; the context is appended to the
+// input. REQUIRES: in, out, hidden >= 1
+std::shared_ptr<Conditioner> MakeResidualMlp(int64_t in, const ContextScale& context, int64_t out,
+                                             int64_t hidden, int64_t blocks, double dropout);
 // conv 3x3, ReLU, conv 1x1, ReLU, conv 3x3, zero padding (Kingma & Dhariwal 2018, arXiv:1807.03039).
 std::shared_ptr<Conditioner> MakeConvNet(int64_t in, int64_t out, int64_t hidden);
 // conv 3x3 alone: the parameters of a split's prior.

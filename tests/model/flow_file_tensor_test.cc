@@ -106,11 +106,16 @@ TEST_P(EveryTensor, OfAnotherShapeIsRefused) {
 
 TEST_P(EveryTensor, ThatIsNotFiniteIsRefused) {
   for (const auto& [name, tensor] : good_.tensors) {
-    if (tensor.dtype != Dtype::kF64) continue;
+    if (tensor.dtype != Dtype::kF64 && tensor.dtype != Dtype::kF32) continue;
     for (const double value : {std::nan(""), HUGE_VAL, -HUGE_VAL}) {
       FlowDraft draft = good_;
       std::string& bytes = draft.tensors[name].bytes;
-      std::memcpy(&bytes[bytes.size() - sizeof(value)], &value, sizeof(value));
+      const float narrow = static_cast<float>(value);
+      if (tensor.dtype == Dtype::kF64) {
+        std::memcpy(&bytes[bytes.size() - sizeof(value)], &value, sizeof(value));
+      } else {
+        std::memcpy(&bytes[bytes.size() - sizeof(narrow)], &narrow, sizeof(narrow));
+      }
       EXPECT_THAT(Refusal(draft),
                   AllOf(HasSubstr(absl::StrCat("tensor '", name, "'")), HasSubstr("not finite")));
     }

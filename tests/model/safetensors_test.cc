@@ -283,6 +283,17 @@ TEST(Safetensors, ReadsWhatItWrote) {
   EXPECT_EQ(header % 8, 0u);
 }
 
+TEST(Safetensors, ACompactTensorIsNarrowOnlyWhereNothingIsLost) {
+  const double wide = 0.1, narrow = static_cast<float>(0.1);
+  EXPECT_EQ(CompactTensor("t", {2}, {narrow, -2}).dtype, Dtype::kF32);
+  EXPECT_EQ(CompactTensor("t", {2}, {narrow, wide}).dtype, Dtype::kF64);
+  EXPECT_EQ(CompactTensor("t", {1}, {1e300}).dtype, Dtype::kF64);
+  EXPECT_EQ(CompactTensor("t", {0}, {}).dtype, Dtype::kF64);
+  const auto file = Safetensors::Parse(SerializeSafetensors({}, {CompactTensor("t", {2}, {narrow, -2})}));
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_THAT(file->Floats(file->tensors().at("t")), ElementsAre(narrow, -2));
+}
+
 // --- Files
 // -------------------------------------------------------------------------------------------------------
 

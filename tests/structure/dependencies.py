@@ -9,7 +9,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 MAX_LINES = 600
 # folder: what its files may not include.
 FORBIDDEN = {
-    "model": r"(server|client/(?!(npy|csv|byte_reader|array|image_grid)\.h)|tests)/|grpc|glowworm/v1/density|prometheus|spdlog",
+    "model": r"(server|client/(?!(npy|csv|byte_reader|array|command/flags)\.h)|tests)/|grpc|glowworm/v1/density|prometheus|spdlog",
     "server": r"(client|tests)/|Eigen|dnnl|model/(?!flow\.h)",
     "client": r"(model|server|tests)/|Eigen|dnnl|prometheus",
 }
@@ -26,8 +26,8 @@ def sources(folder):
     return sorted(p for p in (ROOT / folder).rglob("*") if p.suffix in (".h", ".cc", ".cu", ".cuh"))
 
 
-# The trainer is a program: it reads the array files that the client reads, with the same code. No other file of
-# model/ may, and libtorch is the trainer's alone.
+# The trainer is a program: it reads flags and array files as the client's command does, with the same code. No other
+# file of model/ may, and libtorch is the trainer's alone.
 TRAINER = "model/train/"
 LIBTORCH = r"torch/|ATen/|c10/|model/train/"
 BUT_THE_TRAINER = {"model": r"client/|" + LIBTORCH, "server": LIBTORCH, "client": LIBTORCH}

@@ -1,0 +1,132 @@
+#include "model/train/publish.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "model/flow.h"
+#include "model/flow_file.h"
+#include "model/train/atomic_file.h"
+#include "model/train/evaluation.h"
+
+namespace glowworm {
+namespace train {
+namespace {
+
+constexpr size_t kMaxQuantiles = 512;
+
+// The serving library's log p of each row, in float64, nats.
+std::vector<double> ServedLogLikelihoods(const Flow& flow, const DataSet& data) {
+  const torch::Tensor x = data.x.contiguous();
+  const torch::Tensor context =
+      data.context.defined() ? data.context.to(torch::kFloat64).contiguous() : torch::Tensor();
+  const int64_t row_bytes = x.stride(0) * x.element_size();
+  const auto n = static_cast<size_t>(data.rows());
+  std::vector<double> log_likelihood(n);
+  std::vector<RowStatus> status(n);
+  std::vector<EncodeRow> rows(n);
+  for (size_t i = 0; i < n; ++i) {
+    const auto row = static_cast<int64_t>(i);
+    rows[i].x = {static_cast<const char*>(x.data_ptr()) + row * row_bytes,
+                 data.event.image ? DataType::kUint8 : DataType::kFloat64};
+    if (context.defined()) {
+      rows[i].context = {context.data_ptr<double>() + row * context.stride(0), DataType::kFloat64};
+    }
+    if (data.label.defined()) rows[i].class_label = static_cast<int>(data.label[row].item<int64_t>());
+    rows[i].log_likelihood = &log_likelihood[i];
+    rows[i].status = &status[i];
+  }
+  flow.Encode(rows);
+  return log_likelihood;
+}
+
+// The values at up to kMaxQuantiles evenly spaced ranks, and P(log p <= value) as rank / (n + 1). Equal
+// values are one.
+Calibration Quantiles(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t n = values.size();
+  const size_t wanted = std::min(n, kMaxQuantiles);
+  Calibration calibration;
+  for (size_t k = 0; k < wanted; ++k) {
+    const size_t at = wanted == 1 ? 0 : k * (n - 1) / (wanted - 1);
+    const double probability = static_cast<double>(at + 1) / static_cast<double>(n + 1);
+    if (!calibration.log_likelihood.empty() && calibration.log_likelihood.back() == values[at]) {
+      calibration.probability.back() = probability;
+      continue;
+    }
+    calibration.log_likelihood.push_back(values[at]);
+    calibration.probability.push_back(probability);
+  }
+  return calibration;
+}
+
+DataSet FirstRows(const DataSet& data, int64_t rows) {
+  return Rows(data, torch::arange(std::min(data.rows(), rows), torch::kInt64));
+}
+
+absl::StatusOr<double> Disagreement(const std::vector<double>& ours, const torch::Tensor& theirs) {
+  double worst = 0;
+  for (size_t i = 0; i < ours.size(); ++i) {
+    const double expected = theirs[static_cast<int64_t>(i)].item<double>();
+    const double relative = std::abs(ours[i] - expected) / std::max(1.0, std::abs(expected));
+    if (!(relative <= kAgreement)) {
+      return absl::InternalError(absl::StrFormat(
+          "the serving library and libtorch disagree on held-out row %d: expected log p %.12g, got %.12g; no "
+          "flow is written",
+          i + 1, expected, ours[i]));
+    }
+    worst = std::max(worst, relative);
+  }
+  return worst;
+}
+
+absl::StatusOr<std::unique_ptr<const Flow>> LoadFloat64(const FlowSpec& spec) {
+  FlowOptions options;
+  options.precision = Precision::kFloat64;
+  return Flow::Create(spec, options);
+}
+
+}  // namespace
+
+absl::StatusOr<Published> Publish(FlowModel* model, const std::vector<const DataSet*>& held_out,
+                                  const std::string& name, const std::string& description,
+                                  const std::map<std::string, std::string>& provenance,
+                                  const std::string& path) {
+  model->to(torch::kFloat64);
+  FlowSpec spec = model->Export();
+  spec.name = name;
+  spec.description = description;
+  spec.provenance = provenance;
+
+  // The file is read back before it has its quantiles, which are the serving library's own answers.
+  absl::StatusOr<FlowFile> draft = ParseFlowFile(SerializeFlow(spec));
+  if (!draft.ok()) {
+    return absl::InternalError(absl::StrCat("the flow cannot be read back: ", draft.status().message()));
+  }
+  absl::StatusOr<std::unique_ptr<const Flow>> flow = LoadFloat64(draft->spec);
+  if (!flow.ok()) return flow.status();
+  Published published;
+  for (const DataSet* part : held_out) {
+    const auto seen = static_cast<int64_t>(published.log_likelihood.size());
+    if (seen == kMaxHeldOutRows) break;
+    const DataSet rows = FirstRows(*part, kMaxHeldOutRows - seen);
+    const std::vector<double> ours = ServedLogLikelihoods(**flow, rows);
+    absl::StatusOr<double> worst = Disagreement(ours, LogProbs(model, rows, PixelNoise::kNone));
+    if (!worst.ok()) return worst.status();
+    published.disagreement = std::max(published.disagreement, *worst);
+    published.log_likelihood.insert(published.log_likelihood.end(), ours.begin(), ours.end());
+  }
+  spec.calibration = Quantiles(published.log_likelihood);
+  const std::string bytes = SerializeFlow(spec);
+  const absl::Status written = WriteWhole(path, bytes);
+  if (!written.ok()) return written;
+  absl::StatusOr<FlowFile> stored = ReadFlowFile(path);
+  if (!stored.ok()) return stored.status();
+  return published;
+}
+
+}  // namespace train
+}  // namespace glowworm

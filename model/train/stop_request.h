@@ -1,0 +1,1 @@
+/work/wt-report/model/train/stop_request.h
