@@ -1,4 +1,4 @@
-// ByteReader over a file descriptor, 64 KiB at a time.
+// ByteReader over a file descriptor or memory, 64 KiB at a time.
 
 #include "client/byte_reader.h"
 
@@ -27,11 +27,22 @@ absl::StatusOr<std::unique_ptr<ByteReader>> ByteReader::Open(const std::string& 
   return std::unique_ptr<ByteReader>(new ByteReader(name, fd, true));
 }
 
+std::unique_ptr<ByteReader> ByteReader::OfMemory(const std::string& name, absl::string_view bytes) {
+  return std::unique_ptr<ByteReader>(new ByteReader(name, kMemory, false, bytes));
+}
+
 ByteReader::~ByteReader() {
   if (owned_) close(fd_);
 }
 
 absl::StatusOr<bool> ByteReader::Fill() {
+  if (fd_ == kMemory) {
+    const size_t count = std::min(kPiece, memory_.size());
+    ahead_.append(memory_.data(), count);
+    memory_.remove_prefix(count);
+    ended_ = count == 0;
+    return count > 0;
+  }
   const size_t before = ahead_.size();
   ahead_.resize(before + kPiece);
   ssize_t got;
@@ -76,11 +87,13 @@ absl::StatusOr<std::string> ByteReader::ReadSome() {
 bool ByteReader::Ready() const { return !ahead_.empty() || CanRead(); }
 
 bool ByteReader::CanRead() const {
+  if (fd_ == kMemory) return true;
   pollfd wait = {fd_, POLLIN, 0};
   return poll(&wait, 1, 0) != 0;  // an error shows at the read
 }
 
 absl::optional<int64_t> ByteReader::BytesLeft() const {
+  if (fd_ == kMemory) return static_cast<int64_t>(memory_.size() + ahead_.size());
   struct stat info;
   if (fstat(fd_, &info) != 0 || !S_ISREG(info.st_mode)) return absl::nullopt;
   const off_t at = lseek(fd_, 0, SEEK_CUR);

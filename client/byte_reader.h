@@ -1,4 +1,5 @@
-// ByteReader: bytes of a file or a pipe, in order, with a look ahead. Tested by tests/client/npy_test.cc.
+// ByteReader: bytes of a file, a pipe or memory, in order, with a look ahead. Tested by
+// tests/client/npy_test.cc.
 
 #ifndef GLOWWORM_CLIENT_BYTE_READER_H_
 #define GLOWWORM_CLIENT_BYTE_READER_H_
@@ -10,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
 
 namespace glowworm {
@@ -20,6 +22,8 @@ class ByteReader {
  public:
   // "-": `stdin_fd`, which is not owned.
   static absl::StatusOr<std::unique_ptr<ByteReader>> Open(const std::string& name, int stdin_fd);
+  // `bytes` as if they were a file's; they must outlive the reader. `name` is for messages.
+  static std::unique_ptr<ByteReader> OfMemory(const std::string& name, absl::string_view bytes);
   ~ByteReader();
   ByteReader(const ByteReader&) = delete;
   ByteReader& operator=(const ByteReader&) = delete;
@@ -43,14 +47,17 @@ class ByteReader {
   const std::string& name() const { return name_; }
 
  private:
-  ByteReader(std::string name, int fd, bool owned) : name_(std::move(name)), fd_(fd), owned_(owned) {}
+  ByteReader(std::string name, int fd, bool owned, absl::string_view memory = "")
+      : name_(std::move(name)), fd_(fd), owned_(owned), memory_(memory) {}
+  static constexpr int kMemory = -2;
   bool CanRead() const;         // whether Fill() would not block
   absl::StatusOr<bool> Fill();  // appends to ahead_; false at the end
 
   const std::string name_;  // for messages
-  const int fd_;
+  const int fd_;            // or kMemory
   const bool owned_;
-  std::string ahead_;  // read, not yet taken
+  absl::string_view memory_;  // not yet read
+  std::string ahead_;         // read, not yet taken
   bool ended_ = false;
 };
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -16,8 +17,8 @@
 namespace glowworm {
 namespace client {
 
-CsvReader::CsvReader(std::unique_ptr<ByteReader> bytes, CsvHeader header)
-    : bytes_(std::move(bytes)), header_(header) {
+CsvReader::CsvReader(std::unique_ptr<ByteReader> bytes, CsvHeader header, std::vector<bool> ignored)
+    : bytes_(std::move(bytes)), header_(header), ignored_(std::move(ignored)) {
   csv_init(&parser_, CSV_STRICT | CSV_STRICT_FINI);  // its result is an error only for a null parser
 }
 
@@ -43,8 +44,13 @@ void CsvReader::TakeField(absl::string_view text) {
     return Fail(column_,
                 absl::StrCat("expected ", columns_ == 0 ? kMaxCsvColumns : columns_, " columns, got more"));
   }
+  if (columns_ == 0 && header_ != CsvHeader::kNo && (header_ == CsvHeader::kYes || row_.empty())) {
+    names_.emplace_back(absl::StripAsciiWhitespace(text.substr(0, kMaxCsvField)));
+  }
   double value = 0;
-  if (text.size() <= kMaxCsvField && absl::SimpleAtod(text, &value)) {
+  if (column_ <= ignored_.size() && ignored_[column_ - 1]) {
+    row_.push_back(std::numeric_limits<double>::quiet_NaN());
+  } else if (text.size() <= kMaxCsvField && absl::SimpleAtod(text, &value)) {
     row_.push_back(value);
   } else if (words_++ == 0) {
     first_word_ = std::string(text.substr(0, 40));
@@ -56,14 +62,15 @@ void CsvReader::TakeRow() {
   if (!status_.ok()) return;
   const bool first = columns_ == 0 && line_ == 1;
   const bool is_header = first && header_ != CsvHeader::kNo && (header_ == CsvHeader::kYes || row_.empty());
+  if (first && !is_header) names_ = {};
+  if (columns_ == 0) columns_ = column_;
   if (!is_header && words_ > 0) {
     return Fail(first_word_column_,
                 absl::StrCat("expected a number, got \"", absl::CHexEscape(first_word_), "\""));
   }
-  if (columns_ != 0 && column_ != columns_) {
+  if (column_ != columns_) {
     return Fail(column_, absl::StrCat("the row ends here; expected ", columns_, " columns"));
   }
-  columns_ = column_;
   if (!is_header) values_.insert(values_.end(), row_.begin(), row_.end());
   ++line_;
   column_ = 0;

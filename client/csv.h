@@ -33,7 +33,9 @@ enum class CsvHeader {
 // header included.
 class CsvReader {
  public:
-  CsvReader(std::unique_ptr<ByteReader> bytes, CsvHeader header);
+  // Fields of an `ignored` column, counted from 0, may be any text: NaN stands for them. REQUIRES: where one
+  // is ignored, header is not kDetect
+  CsvReader(std::unique_ptr<ByteReader> bytes, CsvHeader header, std::vector<bool> ignored = {});
   ~CsvReader();
   CsvReader(const CsvReader&) = delete;
   CsvReader& operator=(const CsvReader&) = delete;
@@ -43,8 +45,10 @@ class CsvReader {
   // max_rows > 0
   absl::StatusOr<Array> Next(int64_t max_rows, bool may_wait, bool* later);
 
-  // 0 before the first row.
+  // 0 before the first row; known even where that row is refused for a field of it.
   int64_t columns() const { return static_cast<int64_t>(columns_); }
+  // The header's fields, without spaces around them; empty before the first row and without a header.
+  const std::vector<std::string>& names() const { return names_; }
 
  private:
   static void OnField(void* text, size_t size, void* self);
@@ -56,6 +60,7 @@ class CsvReader {
 
   const std::unique_ptr<ByteReader> bytes_;
   const CsvHeader header_;
+  const std::vector<bool> ignored_;
   csv_parser parser_;
   bool ended_ = false;
   absl::Status status_;
@@ -66,8 +71,9 @@ class CsvReader {
   size_t words_ = 0;        // of these, not numbers
   std::string first_word_;  // the first of them, for messages
   size_t first_word_column_ = 0;
-  std::vector<double> row_;     // its numbers so far
-  std::vector<double> values_;  // whole rows not yet given, from taken_ on
+  std::vector<std::string> names_;  // of the first row while it may be a header
+  std::vector<double> row_;         // its numbers so far
+  std::vector<double> values_;      // whole rows not yet given, from taken_ on
   size_t taken_ = 0;
 };
 

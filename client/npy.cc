@@ -3,6 +3,7 @@
 #include "client/npy.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -62,14 +63,35 @@ struct Cursor {
   }
 };
 
-absl::StatusOr<v1::DataType> ParseDtype(const std::string& descr) {
-  if (descr == "<f4") return v1::DATA_TYPE_FLOAT32;
-  if (descr == "<f8") return v1::DATA_TYPE_FLOAT64;
-  if (descr == "|u1" || descr == "<u1") return v1::DATA_TYPE_UINT8;
-  return absl::InvalidArgumentError(
-      absl::StrCat("npy header: values of type '", absl::CHexEscape(descr.substr(0, 16)),
-                   "' are not taken; expected little-endian float32 '<f4', float64 '<f8' or uint8 '|u1' "
-                   "(in numpy: x.astype('<f8'))"));
+absl::Status ParseDtype(const std::string& descr, NpyIntegers integers, NpyHeader* header) {
+  const bool take_integers = integers == NpyIntegers::kAsFloat64;
+  header->int64 = take_integers && descr == "<i8";
+  if (descr == "<f4") {
+    header->dtype = v1::DATA_TYPE_FLOAT32;
+  } else if (descr == "<f8" || header->int64) {
+    header->dtype = v1::DATA_TYPE_FLOAT64;
+  } else if (descr == "|u1" || descr == "<u1") {
+    header->dtype = v1::DATA_TYPE_UINT8;
+  } else {
+    return absl::InvalidArgumentError(
+        absl::StrCat("npy header: values of type '", absl::CHexEscape(descr.substr(0, 16)),
+                     "' are not taken; expected little-endian float32 '<f4', float64 '<f8'",
+                     take_integers ? ", int64 '<i8'" : "", " or uint8 '|u1' (in numpy: x.astype('<f8'))"));
+  }
+  return absl::OkStatus();
+}
+
+// int64 to float64, in place. Returns the first value that float64 cannot hold, else nothing.
+absl::optional<int64_t> Widen(std::string* data) {
+  constexpr int64_t kExact = int64_t{1} << 53;
+  for (size_t at = 0; at + 8 <= data->size(); at += 8) {
+    int64_t integer;
+    std::memcpy(&integer, data->data() + at, 8);
+    if (integer > kExact || integer < -kExact) return integer;
+    const double value = static_cast<double>(integer);
+    std::memcpy(&(*data)[at], &value, 8);
+  }
+  return absl::nullopt;
 }
 
 const char* Descr(v1::DataType dtype) {
@@ -78,7 +100,7 @@ const char* Descr(v1::DataType dtype) {
 
 }  // namespace
 
-absl::StatusOr<NpyHeader> ParseNpyHeader(absl::string_view text) {
+absl::StatusOr<NpyHeader> ParseNpyHeader(absl::string_view text, NpyIntegers integers) {
   NpyHeader header;
   std::vector<std::string> seen;
   Cursor cursor{text};
@@ -93,9 +115,8 @@ absl::StatusOr<NpyHeader> ParseNpyHeader(absl::string_view text) {
       if (cursor.Take("[")) return absl::InvalidArgumentError("npy header: structured types are not taken");
       absl::StatusOr<std::string> descr = cursor.String();
       if (!descr.ok()) return descr.status();
-      absl::StatusOr<v1::DataType> dtype = ParseDtype(*descr);
-      if (!dtype.ok()) return dtype.status();
-      header.dtype = *dtype;
+      absl::Status status = ParseDtype(*descr, integers, &header);
+      if (!status.ok()) return status;
     } else if (*key == "fortran_order") {
       if (cursor.Take("True")) {
         return absl::InvalidArgumentError(
@@ -133,7 +154,8 @@ std::string FormatNpyHeader(const NpyHeader& header) {
   return bytes + text;
 }
 
-absl::StatusOr<std::unique_ptr<NpyReader>> NpyReader::Create(std::unique_ptr<ByteReader> bytes) {
+absl::StatusOr<std::unique_ptr<NpyReader>> NpyReader::Create(std::unique_ptr<ByteReader> bytes,
+                                                             NpyIntegers integers) {
   const auto refuse = [&](absl::string_view why) {
     return absl::InvalidArgumentError(absl::StrCat(bytes->name(), ": ", why));
   };
@@ -162,7 +184,7 @@ absl::StatusOr<std::unique_ptr<NpyReader>> NpyReader::Create(std::unique_ptr<Byt
   absl::StatusOr<std::string> text = bytes->Read(length);
   if (!text.ok()) return text.status();
   if (text->size() < length) return refuse("the .npy header is cut short");
-  absl::StatusOr<NpyHeader> header = ParseNpyHeader(*text);
+  absl::StatusOr<NpyHeader> header = ParseNpyHeader(*text, integers);
   if (!header.ok()) return refuse(header.status().message());
 
   if (header->shape.empty()) return refuse("a single number; expected an array with rows");
@@ -212,6 +234,12 @@ absl::StatusOr<Array> NpyReader::Next(int64_t max_rows, bool may_wait, bool* lat
   *later = count == 0 && !bytes_->ended();
   absl::StatusOr<std::string> data = bytes_->Read(static_cast<size_t>(count * row_bytes));
   if (!data.ok()) return data.status();
+  if (header_.int64) {
+    if (const absl::optional<int64_t> beyond = Widen(&*data)) {
+      return absl::InvalidArgumentError(absl::StrCat(bytes_->name(), ": after row ", row_, ", the integer ",
+                                                     *beyond, "; expected -2^53 to 2^53"));
+    }
+  }
   row_ += count;
   rows.shape[0] = count;
   rows.data = *std::move(data);

@@ -27,14 +27,21 @@ constexpr int64_t kMaxRowBytes = 1ll << 30;
 struct NpyHeader {
   v1::DataType dtype = v1::DATA_TYPE_FLOAT64;
   std::vector<int64_t> shape;
+  bool int64 = false;  // stored as integers of 8 bytes, given as float64
+};
+
+// What becomes of int64 '<i8', a type that no message carries.
+enum class NpyIntegers {
+  kRefuse,
+  kAsFloat64,  // exactly: a number beyond 2^53 is refused
 };
 
 // The header's text, "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 2), }" and padding.
 // INVALID_ARGUMENT says what is not as it should be and, for other types and orders, how to convert in numpy.
-absl::StatusOr<NpyHeader> ParseNpyHeader(absl::string_view text);
+absl::StatusOr<NpyHeader> ParseNpyHeader(absl::string_view text, NpyIntegers integers = NpyIntegers::kRefuse);
 
 // Magic, version 1.0, length and text, padded to a multiple of 64 bytes with room for any number of rows:
-// headers that differ in shape[0] only are equally long.
+// headers that differ in shape[0] only are equally long. REQUIRES: !header.int64
 std::string FormatNpyHeader(const NpyHeader& header);
 
 // Reads one array. Not thread-safe. A file that ends early, or goes on after the array, is INVALID_ARGUMENT;
@@ -42,7 +49,8 @@ std::string FormatNpyHeader(const NpyHeader& header);
 class NpyReader {
  public:
   // Reads the header. Refuses arrays without rows (0-dimensional) and rows above kMaxRowBytes.
-  static absl::StatusOr<std::unique_ptr<NpyReader>> Create(std::unique_ptr<ByteReader> bytes);
+  static absl::StatusOr<std::unique_ptr<NpyReader>> Create(std::unique_ptr<ByteReader> bytes,
+                                                           NpyIntegers integers = NpyIntegers::kRefuse);
 
   const NpyHeader& header() const { return header_; }
   // The next rows, those that are there and at most max_rows. With may_wait, blocks until there is one and

@@ -32,7 +32,10 @@ FlowDraft FlowDraft::OfBytes(const std::string& bytes) {
   FlowDraft draft;
   draft.json = json::parse(file.metadata().at("glowworm.flow"));
   for (const auto& [name, entry] : file.tensors()) {
-    draft.tensors[name] = {name, entry.dtype, entry.shape, BytesOf(bytes, entry)};
+    // Narrow numbers are widened, so that SetNumber() may put any in their place.
+    draft.tensors[name] = entry.dtype == Dtype::kF32
+                              ? FloatTensor(name, entry.shape, file.Floats(entry))
+                              : TensorData{name, entry.dtype, entry.shape, BytesOf(bytes, entry)};
   }
   return draft;
 }

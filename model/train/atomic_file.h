@@ -1,1 +1,0 @@
-/work/wt-report/model/train/atomic_file.h

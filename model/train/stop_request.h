@@ -1,1 +1,0 @@
-/work/wt-report/model/train/stop_request.h
