@@ -1,4 +1,4 @@
-// FileError(). Tested by tests/model/train/report_test.cc.
+// FileError(). Tested by tests/model/train/atomic_file_test.cc.
 
 #include "model/train/file_error.h"
 

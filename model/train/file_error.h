@@ -1,5 +1,5 @@
 // What went wrong with a file, as one sentence. Only entry: FileError(). Tested by
-// tests/model/train/report_test.cc.
+// tests/model/train/atomic_file_test.cc.
 
 #ifndef GLOWWORM_MODEL_TRAIN_FILE_ERROR_H_
 #define GLOWWORM_MODEL_TRAIN_FILE_ERROR_H_

@@ -1,6 +1,6 @@
 // The curves of a training as an SVG picture: train and validation nats a row by epoch, and below them the
 // condition number, the learning rate and the gradient's norm on logarithmic axes. Only entry:
-// TrainingCurvesSvg(). Tested by tests/model/train/report_test.cc.
+// TrainingCurvesSvg(). Tested by tests/model/train/training_plot_test.cc.
 
 #ifndef GLOWWORM_MODEL_TRAIN_TRAINING_PLOT_H_
 #define GLOWWORM_MODEL_TRAIN_TRAINING_PLOT_H_
