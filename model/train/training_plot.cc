@@ -19,7 +19,7 @@ namespace {
 // The picture's units are a browser's pixels at full size.
 constexpr double kWidth = 760, kHeight = 540;
 constexpr double kLeft = 72, kRight = 736;  // of the frames
-constexpr size_t kLongestTitle = 72;        // bytes
+constexpr size_t kLongestTitle = 68;        // bytes
 constexpr double kPadding = 0.04;           // of a range, above and below
 constexpr double kLeastFactor = 10;         // that a logarithmic axis spans
 

@@ -63,6 +63,7 @@ def faults(root):
 
 
 def main():
+    sys.stdout.reconfigure(encoding="utf-8")  # whatever the locale
     root = ElementTree.parse(sys.argv[1]).getroot()
     found = list(faults(root))
     print("\n".join(found or (text.text for text in root.iter(SVG + "text"))))

@@ -128,6 +128,7 @@ TEST(TrainingPlot, ALongTitleIsCutBetweenCharacters) {
     const std::vector<std::string> texts = Texts(TrainingCurvesSvg(title, Training(3)));
     EXPECT_THAT(texts, Contains(AllOf(StartsWith(start + "\xc3\xb6"), EndsWith("\xc3\xb6..."))));
   }
+  EXPECT_THAT(Texts(TrainingCurvesSvg(std::string(500, 'a'), Training(3))), Contains(EndsWith("aa...")));
 }
 
 TEST(TrainingPlot, EpochsThatAreNotFiniteAreGaps) {
