@@ -22,7 +22,7 @@ enum class TableHeader { kDetect, kYes, kNo };
 // Where rows come from. Columns are listed by name or by number from 1, with ranges: "age,3,7-9".
 struct DataSource {
   std::string data;                           // a .npy, .csv or IDX file, or one of these with .gz
-  TableHeader header = TableHeader::kDetect;  // of a CSV file
+  TableHeader header = TableHeader::kDetect;  // of every CSV file
   std::string columns;                        // of a table: the features; empty: all that nothing else takes
   std::string context_columns;                // of a table: what the density is conditioned on; empty: none
   std::string label_column;                   // of a table: the class, an integer 0 .. K-1; empty: none
@@ -46,15 +46,16 @@ struct DataSet {
 };
 
 // InvalidArgument, in one sentence that names the file without its folders, the row and the column: a file
-// that cannot be read or is of another type, ragged rows, text where a number belongs, missing or infinite
-// values
-// ("nan", "inf", an empty field), a column that is not there or is used twice, fewer than 2 rows, a constant
-// feature, labels that are not integers 0 .. K-1 or are not as many as the rows. Images are uint8, (n, h, w)
-// or (n, c, h, w). REQUIRES: pad = 0 unless the rows are images
+// that cannot be read or is of another type, ragged rows, text where a number belongs (a column that nothing
+// takes may hold any text), missing or infinite values ("nan", "inf", an empty field), a column that is not
+// there or is used twice, fewer than 2 rows, a constant feature, labels that are not integers from 0 or are
+// not as many as the rows, context or labels both as a file and as columns. Images are uint8, (n, h, w) or
+// (n, c, h, w); padding and columns are refused where the rows are of the other kind. ResourceExhausted
+// without the memory: about three times the rows'.
 absl::StatusOr<DataSet> LoadDataSet(const DataSource& source);
 
 // InvalidArgument unless rows of `other` can be evaluated by a flow trained on `data`: the same event,
-// context size and classes.
+// context size, and labels or not, none beyond the classes of `data`.
 absl::Status CheckSameKind(const DataSet& data, const DataSet& other);
 
 // Rows `index`, (k) int64, of `data`, in that order.
@@ -64,7 +65,8 @@ struct DataSplit {
   DataSet train, validation, test;
 };
 // Shuffles by `seed` and cuts; every part has at least one row, else InvalidArgument says how many rows are
-// needed. The same rows and seed give the same parts on every machine. REQUIRES: fractions > 0, sum < 1
+// needed; with labels also unless every class has a row. The same rows and seed give the same parts on every
+// machine. ResourceExhausted without the memory for a copy. REQUIRES: fractions > 0, sum < 1
 absl::StatusOr<DataSplit> SplitRows(const DataSet& data, double validation_fraction, double test_fraction,
                                     uint64_t seed);
 

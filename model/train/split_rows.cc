@@ -1,6 +1,8 @@
 // SplitRows(): a shuffle that is the same on every machine, and two cuts. Tested by
 // tests/model/train/split_rows_test.cc.
 
+#include <c10/util/Exception.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -79,8 +81,12 @@ absl::StatusOr<DataSplit> SplitRows(const DataSet& data, double validation_fract
   const torch::Tensor order = Shuffled(rows, seed);
   const int64_t validation = Share(rows, validation_fraction), test = Share(rows, test_fraction);
   const int64_t train = rows - validation - test;
-  return DataSplit{Rows(data, order.narrow(0, 0, train)), Rows(data, order.narrow(0, train, validation)),
-                   Rows(data, order.narrow(0, train + validation, test))};
+  try {
+    return DataSplit{Rows(data, order.narrow(0, 0, train)), Rows(data, order.narrow(0, train, validation)),
+                     Rows(data, order.narrow(0, train + validation, test))};
+  } catch (const c10::Error&) {  // of libtorch's allocator
+    return absl::ResourceExhaustedError(absl::StrCat(data.name, ": no memory for a second copy of its rows"));
+  }
 }
 
 }  // namespace train

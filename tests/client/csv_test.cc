@@ -79,6 +79,39 @@ TEST(Csv, AFirstRowWithOneWordIsAMistakeAndNoHeader) {
   EXPECT_THAT(Refusal("1,x\n1,2\n"), HasSubstr("row 1, column 2: expected a number, got \"x\""));
 }
 
+std::vector<std::string> Names(const std::string& text, CsvHeader header) {
+  CsvReader reader(ByteReader::OfMemory("x.csv", text), header);
+  bool later = false;
+  EXPECT_TRUE(reader.Next(1, true, &later).ok());
+  return reader.names();
+}
+
+TEST(Csv, AHeadersFieldsAreItsNames) {
+  EXPECT_THAT(Names("\xEF\xBB\xBF a , \"b,c\",\n1,2,3\n", CsvHeader::kDetect), ElementsAre("a", "b,c", ""));
+  EXPECT_THAT(Names("1,b\n1,2\n", CsvHeader::kYes), ElementsAre("1", "b"));
+  EXPECT_THAT(Names("1,2\n", CsvHeader::kDetect), ElementsAre());
+  EXPECT_THAT(Names("1,2\n", CsvHeader::kNo), ElementsAre());
+}
+
+TEST(Csv, AnIgnoredColumnMayHoldAnyText) {
+  for (const CsvHeader header : {CsvHeader::kYes, CsvHeader::kNo}) {
+    const std::string text = header == CsvHeader::kYes ? "id,x\nann,1\n,2\n" : "ann,1\n,2\n";
+    CsvReader reader(ByteReader::OfMemory("x.csv", text), header, {true, false});
+    bool later = false;
+    const auto rows = reader.Next(10, true, &later);
+    ASSERT_TRUE(rows.ok()) << rows.status();
+    EXPECT_THAT(rows->ToDoubles(), ElementsAre(testing::IsNan(), 1, testing::IsNan(), 2));
+  }
+}
+
+TEST(Csv, TheWidthIsKnownWhereTheFirstRowIsRefused) {
+  CsvReader reader(ByteReader::OfMemory("x.csv", "ann,1,2\n"), CsvHeader::kDetect);
+  bool later = false;
+  EXPECT_FALSE(reader.Next(1, true, &later).ok());
+  EXPECT_EQ(reader.columns(), 3);
+  EXPECT_THAT(reader.names(), ElementsAre());
+}
+
 TEST(Csv, RefusalsNameRowAndColumn) {
   EXPECT_THAT(Refusal("1,2\n3,four\n"), HasSubstr("row 2, column 2: expected a number, got \"four\""));
   EXPECT_THAT(Refusal("1,2\n3,\n"), HasSubstr("row 2, column 2: expected a number, got \"\""));

@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include <limits>
 #include <thread>
 #include <utility>
 
@@ -233,6 +234,44 @@ TEST(Npy, ARefusalSaysWhatIsWrong) {
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << refused.text;
     EXPECT_THAT(std::string(status.message()), HasSubstr(refused.message)) << refused.text;
   }
+}
+
+// numpy's np.array(values, '<i8').
+std::string IntegerFile(const std::vector<int64_t>& values) {
+  return WithHeader("{'descr': '<i8', 'fortran_order': False, 'shape': (" + std::to_string(values.size()) +
+                    ",), }") +
+         std::string(reinterpret_cast<const char*>(values.data()), 8 * values.size());
+}
+
+absl::StatusOr<Array> ReadIntegers(const std::string& content) {
+  auto reader = NpyReader::Create(ByteReader::OfMemory("y.npy", content), NpyIntegers::kAsFloat64);
+  if (!reader.ok()) return reader.status();
+  EXPECT_TRUE((*reader)->header().int64);
+  return Drain(reader->get(), 2);
+}
+
+TEST(Npy, IntegersOfEightBytesComeAsFloat64WhereAskedFor) {
+  const int64_t most = int64_t{1} << 53;
+  const auto rows = ReadIntegers(IntegerFile({0, -1, most, -most, 7}));
+  ASSERT_TRUE(rows.ok()) << rows.status();
+  EXPECT_EQ(rows->dtype, v1::DATA_TYPE_FLOAT64);
+  EXPECT_THAT(rows->ToDoubles(), ElementsAre(0, -1, 0x1p53, -0x1p53, 7));
+}
+
+TEST(Npy, AnIntegerThatFloat64CannotHoldIsRefused) {
+  for (const int64_t beyond : {(int64_t{1} << 53) + 1, std::numeric_limits<int64_t>::min()}) {
+    EXPECT_EQ(ReadIntegers(IntegerFile({0, 0, beyond})).status().message(),
+              "y.npy: after row 2, the integer " + std::to_string(beyond) + "; expected -2^53 to 2^53");
+  }
+}
+
+TEST(Npy, ReadsFromMemoryAsFromAFile) {
+  const std::string file = GoldenFile();
+  auto reader = NpyReader::Create(ByteReader::OfMemory("x.npy", file));
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  EXPECT_THAT(Drain(reader->get(), 1)->ToDoubles(), ElementsAre(0, 1.5, -2, 3, 4, 5));
+  EXPECT_THAT(std::string(NpyReader::Create(ByteReader::OfMemory("x.npy", file + "y")).status().message()),
+              HasSubstr("x.npy: an array of shape (2, 3) has 48 bytes, the file has 49 after its header"));
 }
 
 TEST(Npy, RefusesOtherFilesVersionsAndHugeHeaders) {
