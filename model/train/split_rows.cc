@@ -43,13 +43,16 @@ int64_t Share(int64_t rows, double fraction) {
 
 bool Enough(int64_t rows, double validation, double test) {
   const int64_t a = Share(rows, validation), b = Share(rows, test);
-  return a > 0 && b > 0 && a + b < rows;
+  return (a > 0 || validation == 0) && (b > 0 || test == 0) && a + b < rows;
 }
 
 // The fewest rows that give every part one.
 int64_t RowsNeeded(double validation, double test) {
   constexpr double kMost = 1e15;  // floating-point numbers count exactly up to here
-  int64_t rows = static_cast<int64_t>(std::min(kMost, std::floor(1 / std::min(validation, test))));
+  int64_t rows = 1;
+  for (double share : {validation, test}) {
+    if (share > 0) rows = std::max(rows, static_cast<int64_t>(std::min(kMost, std::floor(1 / share))));
+  }
   while (static_cast<double>(rows) < kMost && !Enough(rows, validation, test)) ++rows;
   return rows;
 }

@@ -74,22 +74,15 @@ absl::StatusOr<DataSplit> LoadData(const Config& config) {
     *other = *std::move(loaded);
     return CheckSameKind(*data, *other);
   };
-  DataSplit split;
-  if (config.validation.empty() || config.test.empty()) {
-    absl::StatusOr<DataSplit> cut =
-        SplitRows(*data, config.train.validation_fraction, config.train.test_fraction, config.train.seed);
-    if (!cut.ok()) return cut.status();
-    split = *std::move(cut);
-  } else {
-    split.train = *data;
-  }
-  // A part that has a file of its own is not cut off: its rows would be lost.
-  if (!config.validation.empty()) {
-    const absl::Status status = load_other(config.validation, &split.validation);
-    if (!status.ok()) return status;
-  }
-  if (!config.test.empty()) {
-    const absl::Status status = load_other(config.test, &split.test);
+  // A part that has a file of its own is not cut from the data.
+  absl::StatusOr<DataSplit> split =
+      SplitRows(*data, config.validation.empty() ? config.train.validation_fraction : 0,
+                config.test.empty() ? config.train.test_fraction : 0, config.train.seed);
+  if (!split.ok()) return split.status();
+  for (const auto& [path, part] :
+       {std::make_pair(&config.validation, &split->validation), std::make_pair(&config.test, &split->test)}) {
+    if (path->empty()) continue;
+    const absl::Status status = load_other(*path, part);
     if (!status.ok()) return status;
   }
   return split;
