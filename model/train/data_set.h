@@ -51,7 +51,7 @@ struct DataSet {
 // there or is used twice, fewer than 2 rows, a constant feature, labels that are not integers from 0 or are
 // not as many as the rows, context or labels both as a file and as columns. Images are uint8, (n, h, w) or
 // (n, c, h, w); padding and columns are refused where the rows are of the other kind. ResourceExhausted
-// without the memory: about three times the rows'.
+// without the memory for a file's content and its numbers at once.
 absl::StatusOr<DataSet> LoadDataSet(const DataSource& source);
 
 // InvalidArgument unless rows of `other` can be evaluated by a flow trained on `data`: the same event,

@@ -1,6 +1,5 @@
 // From a stored file's bytes to a tensor, by the client's readers, block by block: beside the file and the
-// tensor there is never more than a block, or for CSV, whose rows are not known before they are read, the
-// blocks.
+// tensor there is never more than a block.
 
 #include "model/train/file_tensor.h"
 
@@ -61,6 +60,14 @@ absl::StatusOr<torch::Tensor> ReadIdx(const StoredFile& file) {
   return values;
 }
 
+// No CSV file of this text has more rows: a row ends with a line or the text, and has a byte a column. Memory
+// that is asked for and not written to costs nothing, so that too many are no harm.
+int64_t MostRows(const std::string& text, int64_t columns) {
+  const int64_t lines =
+      std::count_if(text.begin(), text.end(), [](char c) { return c == '\n' || c == '\r'; });
+  return 1 + std::min(lines, static_cast<int64_t>(text.size()) / columns);
+}
+
 }  // namespace
 
 absl::StatusOr<CsvHead> ReadCsvHead(const StoredFile& file, client::CsvHeader header) {
@@ -77,25 +84,16 @@ absl::StatusOr<torch::Tensor> ReadCsv(const StoredFile& file, const CsvHead& hea
                                       const std::vector<bool>& ignored) {
   client::CsvReader reader(client::ByteReader::OfMemory(file.name, file.content),
                            head.header ? client::CsvHeader::kYes : client::CsvHeader::kNo, ignored);
-  std::vector<client::Array> blocks;
-  int64_t total = 0;
-  for (;;) {
+  torch::Tensor values = torch::empty({MostRows(file.content, head.columns), head.columns}, torch::kFloat64);
+  for (int64_t at = 0;;) {
     bool later = false;
     absl::StatusOr<client::Array> rows =
         reader.Next(RowsPerBlock(head.columns * int64_t{sizeof(double)}), /*may_wait=*/true, &later);
     if (!rows.ok()) return rows.status();
-    if (rows->rows() == 0) break;
-    total += rows->rows();
-    blocks.push_back(*std::move(rows));
+    if (rows->rows() == 0) return values.narrow(0, 0, at);
+    CopyRows(*rows, at, &values);
+    at += rows->rows();
   }
-  torch::Tensor values = torch::empty({total, head.columns}, torch::kFloat64);
-  int64_t at = 0;
-  for (client::Array& block : blocks) {
-    CopyRows(block, at, &values);
-    at += block.rows();
-    block = {};  // so that not everything is there twice
-  }
-  return values;
 }
 
 absl::StatusOr<torch::Tensor> ReadTensor(const StoredFile& file, client::NpyIntegers integers) {

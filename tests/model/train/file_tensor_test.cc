@@ -92,6 +92,22 @@ TEST(FileTensor, AFileOfBlankLinesHasNoRows) {
             "rows: the file has no rows");
 }
 
+// The rows are counted beforehand, by the line ends and by the bytes that a row needs at least.
+TEST(FileTensor, TheShortestRowsAreAllRead) {
+  const struct {
+    const char* text;
+    std::vector<bool> ignored;
+    int64_t rows;
+  } cases[] = {{"1", {}, 1},        {"1\r2\r3", {}, 3},    {"1\r\n2\r\n3\r\n", {}, 3},
+               {"1,2\n3,4", {}, 2}, {"\n\n1\n\n2", {}, 2}, {",1\n,2\n,3", {true, false}, 3}};
+  for (const auto& few : cases) {
+    const StoredFile file = File(FileFormat::kCsv, few.text);
+    const auto rows = ReadCsv(file, *ReadCsvHead(file, CsvHeader::kNo), few.ignored);
+    ASSERT_TRUE(rows.ok()) << rows.status();
+    EXPECT_EQ(rows->size(0), few.rows) << few.text;
+  }
+}
+
 TEST(FileTensor, TextInAnIgnoredColumnIsNoFailure) {
   for (const std::string text : {"name,x\nann,1\nbob,2\n", "ann,1\nbob,2\n"}) {
     const StoredFile file = File(FileFormat::kCsv, text);
