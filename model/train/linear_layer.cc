@@ -3,6 +3,7 @@
 #include "model/train/linear_layer.h"
 
 #include "model/train/full_linear.h"
+#include "model/train/learned_permutation.h"
 #include "model/train/plu_linear.h"
 #include "model/train/qr_linear.h"
 
@@ -18,7 +19,7 @@ std::shared_ptr<LinearLayer> MakeLinear(int64_t channels, const LinearOptions& o
     case LinearKind::kFull:
       return std::make_shared<FullLinear>(channels, options.init);
     case LinearKind::kLearnedPermutation:
-      return nullptr;
+      return std::make_shared<LearnedPermutation>(channels);
   }
   return nullptr;
 }
