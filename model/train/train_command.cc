@@ -155,7 +155,7 @@ absl::Status Finish(const Config& config, const DataSplit& data, const Console& 
   summary.out = files.flow;
   summary.parameters = model->ParameterCount();
   absl::StatusOr<Published> published =
-      Publish(model, {&data.test, &data.validation}, summary.name, config.description,
+      Publish(model, {&data.validation, &data.test}, summary.name, config.description,
               Provenance(config, data, summary, console), files.flow);
   if (!published.ok()) return published.status();
   summary.test_disagreement = published->disagreement;
@@ -163,7 +163,9 @@ absl::Status Finish(const Config& config, const DataSplit& data, const Console& 
   if (!logged.ok()) return logged;
   unlink(files.checkpoint.c_str());
   std::fputs(SummaryText(summary).c_str(), console.out);
-  std::fputs(HistogramText(published->log_likelihood, "log p of held-out rows, nats").c_str(), console.out);
+  std::vector<double> shown = published->log_likelihood;  // the validation rows are the first
+  shown.resize(std::min(shown.size(), static_cast<size_t>(data.validation.rows())));
+  std::fputs(HistogramText(shown, "log p of validation rows, nats").c_str(), console.out);
   std::fflush(console.out);
   return absl::OkStatus();
 }
@@ -186,6 +188,7 @@ absl::Status Run(const Config& config, const Console& console) {
                 "%s: %d rows to train on, %d to validate, %d to test; %d features, %d parameters\n",
                 data->train.name, data->train.rows(), data->validation.rows(), data->test.rows(),
                 data->train.event.size(), state->model->ParameterCount());
+  std::fflush(console.out);
 
   Progress progress(console.out, console.terminal);
   Surroundings surroundings;
