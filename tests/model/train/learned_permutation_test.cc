@@ -112,6 +112,30 @@ TEST(LearnedPermutation, SoftMatrixIsFarFromSingularWhateverTheLogits) {
   }
 }
 
+TEST(LearnedPermutation, NoiseIsDrawnWhileItIsSoftOnly) {
+  const int64_t c = 6;
+  for (const double progress : {0.0, 0.3, LearnedPermutation::kHardFrom, 1.0}) {
+    const std::shared_ptr<LinearLayer> layer = Make(c, progress);
+    SetParameter(layer.get(), 0.1 * torch::randn({c, c}, torch::kFloat64));
+    EXPECT_EQ(torch::equal(Applied(layer.get(), c), Applied(layer.get(), c)),
+              progress >= LearnedPermutation::kHardFrom)
+        << progress;
+  }
+}
+
+TEST(LearnedPermutation, SoftMatrixTendsToThePermutation) {
+  const int64_t c = 6;
+  const std::shared_ptr<LinearLayer> layer = Make(c, 0);
+  SetParameter(layer.get(), 0.3 * torch::eye(c, torch::kFloat64));
+  const double early = Largest(Applied(layer.get(), c) - layer->Weight());
+  layer->SetProgress(std::nextafter(LearnedPermutation::kHardFrom, 0));
+  const double late = Largest(Applied(layer.get(), c) - layer->Weight());
+  EXPECT_GT(early, 0.01);
+  // Logits of 3 and 0 at a temperature of 0.1 leave a share of exp(-30) to each other place.
+  EXPECT_LT(late, c * std::exp(-30));
+  EXPECT_GT(late, 0);
+}
+
 TEST(LearnedPermutation, LogitsGradientIsThatOfFiniteDifferences) {
   const int64_t c = 4;
   const std::shared_ptr<LinearLayer> layer = Make(c, 0.3);

@@ -246,6 +246,16 @@ TEST(PluLinear, StoresTheStrictHalvesAndTheDiagonalOnly) {
   EXPECT_EQ(parameters.size(), 3u);
 }
 
+TEST(PluLinear, RotationStartIsThatOrthogonalMatrixButForSignsOfRows) {
+  const int64_t c = 9;
+  torch::manual_seed(1);
+  const torch::Tensor q = RandomOrthogonal(c);
+  torch::manual_seed(1);
+  const torch::Tensor w = MakeLinear(c, {LinearKind::kPlu})->Weight();
+  const torch::Tensor signs = torch::matmul(w, q.t()).diagonal().sign().unsqueeze(1);
+  EXPECT_LE(Largest(w - signs * q), 4.0 * c * kFloatEps);
+}
+
 TEST(PluLinear, IdentityStartIsItsPermutation) {
   torch::manual_seed(1);
   const int64_t c = 9;
