@@ -3,6 +3,7 @@
 // a checkpoint saved. Tested by tests/e2e/train_test.py.
 
 #include <malloc.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -72,6 +73,7 @@ int main(int argc, char** argv) {
   const absl::StatusOr<Config> config = glowworm::train::ReadConfig(arguments);
   if (!config.ok()) return Fail(config.status());
   KeepFreedMemory();
+  signal(SIGXFSZ, SIG_IGN);  // a file above its limit is a sentence, as a full disk is, and not the end
   glowworm::train::StopRequest stop;
   glowworm::train::Console console;
   console.terminal = isatty(STDOUT_FILENO) != 0;

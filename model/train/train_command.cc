@@ -50,15 +50,22 @@ std::string NameOf(const Config& config) {
   return parts.size() >= 2 ? parts[parts.size() - 2] : parts.empty() ? "flow" : parts.back();
 }
 
-absl::Status PrepareFolder(const Config& config, const Files& files) {
-  const absl::Status made = MakeFolders(config.out);
-  if (!made.ok()) return made;
+// A failure of the output's, whatever the system calls it: not one of the training.
+absl::Status OfOutput(const absl::Status& status) {
+  if (status.ok()) return status;
+  return absl::InvalidArgumentError(absl::StrCat("--out: ", status.message()));
+}
+
+absl::Status RefuseSecondFlow(const Files& files) {
   struct stat info;
-  if (stat(files.flow.c_str(), &info) == 0) {
-    return absl::AlreadyExistsError(
-        "--out already has a flow.safetensors: a version is written once; expected the number of a new one");
-  }
-  return CheckWritable(config.out);
+  if (stat(files.flow.c_str(), &info) != 0) return absl::OkStatus();
+  return absl::AlreadyExistsError(
+      "--out already has a flow.safetensors: a version is written once; expected the number of a new one");
+}
+
+absl::Status PrepareFolder(const std::string& folder) {
+  const absl::Status made = MakeFolders(folder);
+  return OfOutput(made.ok() ? CheckWritable(folder) : made);
 }
 
 absl::StatusOr<DataSplit> LoadData(const Config& config) {
@@ -172,7 +179,7 @@ absl::Status Finish(const Config& config, const DataSplit& data, const Console& 
 
 absl::Status Run(const Config& config, const Console& console) {
   const Files files = FilesIn(config.out);
-  absl::Status status = PrepareFolder(config, files);
+  absl::Status status = RefuseSecondFlow(files);
   if (!status.ok()) return status;
   absl::StatusOr<DataSplit> data = LoadData(config);
   if (!data.ok()) return data.status();
@@ -180,6 +187,8 @@ absl::Status Run(const Config& config, const Console& console) {
 
   absl::StatusOr<TrainingState> state = BeginOrResume(config, data->train, files.checkpoint);
   if (!state.ok()) return state.status();
+  status = PrepareFolder(config.out);  // not before all else is known to be good: nothing is left behind
+  if (!status.ok()) return status;
   absl::StatusOr<std::unique_ptr<TrainingLog>> log = TrainingLog::Open(files.log, config.resume);
   if (!log.ok()) return log.status();
   std::vector<EpochRecord> epochs;
