@@ -118,12 +118,8 @@ absl::StatusOr<NpyHeader> ParseNpyHeader(absl::string_view text, NpyIntegers int
       absl::Status status = ParseDtype(*descr, integers, &header);
       if (!status.ok()) return status;
     } else if (*key == "fortran_order") {
-      if (cursor.Take("True")) {
-        return absl::InvalidArgumentError(
-            "npy header: the array is in Fortran order; expected C order (in numpy: "
-            "np.ascontiguousarray(x))");
-      }
-      if (!cursor.Take("False")) return HeaderError("True or False", cursor.rest);
+      header.fortran_order = cursor.Take("True");
+      if (!header.fortran_order && !cursor.Take("False")) return HeaderError("True or False", cursor.rest);
     } else if (*key == "shape") {
       absl::StatusOr<std::vector<int64_t>> shape = cursor.Tuple();
       if (!shape.ok()) return shape.status();
@@ -203,7 +199,54 @@ absl::StatusOr<std::unique_ptr<NpyReader>> NpyReader::Create(std::unique_ptr<Byt
                                header->shape[0] * row_bytes, " bytes, the file has ", *left,
                                " after its header"));
   }
-  return std::unique_ptr<NpyReader>(new NpyReader(std::move(bytes), *std::move(header)));
+  // Of one dimension, both orders are the same.
+  const bool rearrange = header->fortran_order && header->shape.size() > 1;
+  if (rearrange && header->shape[0] > kMaxFortranBytes / std::max<int64_t>(1, row_bytes)) {
+    return refuse(
+        absl::StrCat("an array of shape ", ShapeText(header->shape),
+                     " in Fortran order, more than 4 GiB; expected C order (np.ascontiguousarray(x))"));
+  }
+  std::unique_ptr<NpyReader> reader(new NpyReader(std::move(bytes), *std::move(header)));
+  if (rearrange) {
+    absl::Status status = reader->Rearrange();
+    if (!status.ok()) return status;
+  }
+  return reader;
+}
+
+absl::Status NpyReader::Rearrange() {
+  const std::vector<int64_t>& shape = header_.shape;
+  const size_t value = static_cast<size_t>(ValueBytes(header_.dtype)), rows = static_cast<size_t>(shape[0]);
+  const size_t row_values = static_cast<size_t>(Product(absl::MakeConstSpan(shape).subspan(1)));
+  const size_t total = rows * row_values * value;
+  absl::StatusOr<std::string> columns = bytes_->Read(total);
+  if (!columns.ok()) return columns.status();
+  if (columns->size() < total) {
+    return absl::InvalidArgumentError(absl::StrCat(bytes_->name(), ": the array has ", columns->size(),
+                                                   " bytes; its header promised ", total));
+  }
+  rearranged_.resize(total);
+  std::vector<int64_t> index(shape.size(), 0);  // of a value in its row: index[1] and on
+  for (size_t j = 0; j < row_values; ++j) {
+    // Where the file has this value of row 0; the other rows' follow it.
+    size_t at = 0;
+    for (size_t k = shape.size() - 1; k > 0; --k) {
+      at = at * static_cast<size_t>(shape[k]) + static_cast<size_t>(index[k]);
+    }
+    const char* from = columns->data() + at * rows * value;
+    for (size_t i = 0; i < rows; ++i) {
+      std::memcpy(&rearranged_[(i * row_values + j) * value], from + i * value, value);
+    }
+    for (size_t k = shape.size() - 1; k > 0 && ++index[k] == shape[k]; --k) index[k] = 0;
+  }
+  absl::StatusOr<std::string> rest = bytes_->Peek(1);
+  if (!rest.ok()) return rest.status();
+  if (!rest->empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(bytes_->name(), ": it goes on after the ", rows, " rows that its header promised"));
+  }
+  bytes_ = ByteReader::OfMemory(bytes_->name(), rearranged_);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<Array> NpyReader::Next(int64_t max_rows, bool may_wait, bool* later) {

@@ -86,6 +86,7 @@ const char* PreprocessingName(Preprocessing preprocessing) {
 void ImageDefaults(Config* config) {
   config->flow.preprocessing = Preprocessing::kLogit;
   config->flow.levels = 3;
+  config->flow.scale_map = ScaleMap::kAtanExp;
   config->train.batch = 64;
   config->train.clip = 50;
 }
@@ -135,13 +136,15 @@ std::string Describe(const Config& config) {
   const FlowConfig& f = config.flow;
   const TrainConfig& t = config.train;
   std::string text = absl::StrFormat(
-      "preset=%s preprocessing=%s levels=%d steps=%d linear=%s scale=%s init=%s coupling=%s hidden=%d "
+      "preset=%s preprocessing=%s levels=%d steps=%d linear=%s scale=%s init=%s coupling=%s scale_map=%s "
+      "hidden=%d "
       "blocks=%d "
       "dropout=%g",
       config.preset, PreprocessingName(f.preprocessing), f.levels, f.steps, LinearName(f.linear.kind),
       f.linear.diagonal_map == DiagonalMap::kExp ? "exp" : "softplus",
       f.linear.init == LinearInit::kRotation ? "rotation" : "identity",
-      f.coupling == CouplingKind::kAffine ? "affine" : "spline", f.hidden, f.blocks, f.dropout);
+      f.coupling == CouplingKind::kAffine ? "affine" : "spline",
+      f.scale_map == ScaleMap::kSigmoid ? "sigmoid" : "atan", f.hidden, f.blocks, f.dropout);
   if (f.preprocessing == Preprocessing::kLogit)
     absl::StrAppendFormat(&text, " logit_alpha=%g", f.logit_alpha);
   if (f.coupling == CouplingKind::kSpline) {

@@ -31,10 +31,11 @@ struct FlowConfig {
   int64_t steps = 8;
   LinearOptions linear;
   CouplingKind coupling = CouplingKind::kAffine;
-  int64_t hidden = 64;  // width of the conditioners
-  int64_t blocks = 2;   // residual blocks of a table's conditioner
-  double dropout = 0;   // in those blocks
-  int64_t bins = 8;     // of splines
+  ScaleMap scale_map = ScaleMap::kSigmoid;  // of affine couplings: kSigmoid or kAtanExp
+  int64_t hidden = 64;                      // width of the conditioners
+  int64_t blocks = 2;                       // residual blocks of a table's conditioner
+  double dropout = 0;                       // in those blocks
+  int64_t bins = 8;                         // of splines
   double tail_bound = 4;
 };
 

@@ -10,6 +10,8 @@ namespace {
 
 constexpr double kScaleOffset = 2;  // couplings start with s near 0.88
 constexpr double kScaleEpsilon = 1e-3;
+constexpr double kScaleClamp = 3;
+constexpr double kAtanFactor = 0.636;  // the file's, about 2 / pi
 
 std::vector<int64_t> Range(int64_t begin, int64_t end) {
   std::vector<int64_t> range(static_cast<size_t>(end - begin));
@@ -50,26 +52,40 @@ class CouplingLayer : public FlowLayer {
 
 class AffineCouplingLayer : public CouplingLayer {
  public:
-  AffineCouplingLayer(int64_t channels, const ConditionerFactory& conditioner)
-      : CouplingLayer(channels, 2, conditioner) {}
+  AffineCouplingLayer(int64_t channels, ScaleMap map, const ConditionerFactory& conditioner)
+      : CouplingLayer(channels, 2, conditioner), map_(map) {}
 
   LayerOutput Forward(const torch::Tensor& x, const Conditions& conditions) override {
     const torch::Tensor kept = x.narrow(1, 0, identity_);
     const torch::Tensor moved = x.narrow(1, identity_, channels_ - identity_);
     const std::vector<torch::Tensor> raw = Condition(kept, conditions).chunk(2, 1);  // shift, scale
-    const torch::Tensor scale = torch::sigmoid(raw[1] + kScaleOffset) + kScaleEpsilon;
-    return {torch::cat({kept, torch::addcmul(raw[0], moved, scale)}, 1), scale.log().flatten(1).sum(1)};
+    torch::Tensor scale, log_scale;
+    if (map_ == ScaleMap::kSigmoid) {
+      scale = torch::sigmoid(raw[1] + kScaleOffset) + kScaleEpsilon;
+      log_scale = scale.log();
+    } else {
+      log_scale = kScaleClamp * kAtanFactor * torch::atan(raw[1] / kScaleClamp);
+      scale = log_scale.exp();
+    }
+    return {torch::cat({kept, torch::addcmul(raw[0], moved, scale)}, 1), log_scale.flatten(1).sum(1)};
   }
 
   Layer Export(const std::string& name) const override {
     Coupling coupling = ExportHalves();
     AffineTransform affine;
-    affine.scale_map = ScaleMap::kSigmoid;
-    affine.offset = kScaleOffset;
-    affine.epsilon = kScaleEpsilon;
+    affine.scale_map = map_;
+    if (map_ == ScaleMap::kSigmoid) {
+      affine.offset = kScaleOffset;
+      affine.epsilon = kScaleEpsilon;
+    } else {
+      affine.clamp = kScaleClamp;
+    }
     coupling.transform = affine;
     return {name, std::move(coupling)};
   }
+
+ private:
+  const ScaleMap map_;
 };
 
 class SplineCouplingLayer : public CouplingLayer {
@@ -149,8 +165,9 @@ SplineOutput ApplySpline(const torch::Tensor& x, const torch::Tensor& raw, const
   return {torch::where(inside, y, x), torch::where(inside, log_derivative, torch::zeros_like(x))};
 }
 
-std::shared_ptr<FlowLayer> MakeAffineCoupling(int64_t channels, const ConditionerFactory& conditioner) {
-  return std::make_shared<AffineCouplingLayer>(channels, conditioner);
+std::shared_ptr<FlowLayer> MakeAffineCoupling(int64_t channels, ScaleMap map,
+                                              const ConditionerFactory& conditioner) {
+  return std::make_shared<AffineCouplingLayer>(channels, map, conditioner);
 }
 
 std::shared_ptr<FlowLayer> MakeSplineCoupling(int64_t channels, const SplineTransform& spline,

@@ -24,8 +24,11 @@ int64_t IdentityChannels(int64_t channels);
 // Makes the conditioner of a coupling from so many channels to so many.
 using ConditionerFactory = std::function<std::shared_ptr<Conditioner>(int64_t in, int64_t out)>;
 
-// y = s x + t with s = sigmoid(raw + 2) + 1e-3. REQUIRES: channels >= 2
-std::shared_ptr<FlowLayer> MakeAffineCoupling(int64_t channels, const ConditionerFactory& conditioner);
+// y = s x + t. kSigmoid: s = sigmoid(raw + 2) + 1e-3, which only contracts: the actnorms expand. kAtanExp: s
+// = exp(3 * 0.636 * atan(raw / 3)), from e^-3 to e^3, whose log has slope 0.64 at the start where the
+// sigmoid's has 0.12. REQUIRES: channels >= 2; one of these two maps
+std::shared_ptr<FlowLayer> MakeAffineCoupling(int64_t channels, ScaleMap map,
+                                              const ConditionerFactory& conditioner);
 
 // A rational-quadratic spline a channel (Durkan et al. 2019, arXiv:1906.04032), parametrized by softmax;
 // tables only. REQUIRES: channels >= 2; parametrization kSoftmax

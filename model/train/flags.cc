@@ -108,6 +108,17 @@ const std::vector<Option>& Options() {
              FIELD(flow.linear.diagonal_map)),
       Choice("init", "rotation|identity", "where W starts [rotation]", &kInits, FIELD(flow.linear.init)),
       Choice("coupling", "affine|spline", "spline: tables only", &kCouplings, FIELD(flow.coupling)),
+      Option{{"scale_map", FlagKind::kText, "sigmoid|atan",
+              "scale of affine couplings: contracts only, or both ways"},
+             [](const Flags& flags, Config* config) {
+               const std::string text = flags.Text("scale_map");
+               if (text != "sigmoid" && text != "atan") {
+                 return absl::InvalidArgumentError(
+                     absl::StrCat("--scale_map: expected sigmoid|atan, got \"", text, "\""));
+               }
+               config->flow.scale_map = text == "sigmoid" ? ScaleMap::kSigmoid : ScaleMap::kAtanExp;
+               return absl::OkStatus();
+             }},
       Integer("hidden", "width of the conditioner networks", FIELD(flow.hidden)),
       Integer("blocks", "residual blocks of a table's conditioner", FIELD(flow.blocks)),
       Number("dropout", "in these blocks", FIELD(flow.dropout)),

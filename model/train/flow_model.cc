@@ -130,7 +130,7 @@ void FlowModel::AddSteps(const FlowConfig& config, const ContextScale& context) 
       Add("linear", MakeLinear(latent_.channels, config.linear));
       Add("coupling", config.coupling == CouplingKind::kSpline
                           ? MakeSplineCoupling(latent_.channels, spline, conditioner)
-                          : MakeAffineCoupling(latent_.channels, conditioner));
+                          : MakeAffineCoupling(latent_.channels, config.scale_map, conditioner));
     }
     if (level + 1 < config.levels) {
       Add("split", std::make_shared<SplitLayer>(latent_.channels));

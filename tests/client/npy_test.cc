@@ -209,7 +209,8 @@ TEST(Npy, ARefusalSaysWhatIsWrong) {
        "'<i8' are not taken; expected little-endian"},
       {"{'descr': '>f8', 'fortran_order': False, 'shape': (1, 1), }", "x.astype('<f8')"},
       {"{'descr': [('a', '<f8')], 'fortran_order': False, 'shape': (1, 1), }", "structured types"},
-      {"{'descr': '<f8', 'fortran_order': True, 'shape': (1, 1), }", "np.ascontiguousarray"},
+      {"{'descr': '<f8', 'fortran_order': True, 'shape': (1073741824, 1), }",
+       "has 8589934592 bytes, the file"},
       {"{'descr': '<f8', 'fortran_order': False, }", "descr, fortran_order and shape"},
       {"{'descr': '<f8', 'descr': '<f8', 'fortran_order': False, 'shape': (1, 1), }", "each key once"},
       {"{'descr': '<f8', 'fortran_order': False, 'shape': (1, 1), 'x': 1}", "descr, fortran_order or shape"},
@@ -234,6 +235,34 @@ TEST(Npy, ARefusalSaysWhatIsWrong) {
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << refused.text;
     EXPECT_THAT(std::string(status.message()), HasSubstr(refused.message)) << refused.text;
   }
+}
+
+// What numpy writes for np.asfortranarray(x): the first index runs fastest.
+std::string FortranFile(const std::string& shape, const std::vector<double>& columns) {
+  return WithHeader("{'descr': '<f8', 'fortran_order': True, 'shape': " + shape + ", }") +
+         Array::Of<double>({static_cast<int64_t>(columns.size())}, columns).data;
+}
+
+TEST(Npy, AnArrayInFortranOrderIsGivenRowByRow) {
+  for (const auto& read : {ReadFile, ReadPipe}) {
+    const absl::StatusOr<Array> table = read(FortranFile("(2, 3)", {0, 3, 1, 4, 2, 5}), 1);
+    ASSERT_TRUE(table.ok()) << table.status();
+    EXPECT_THAT(table->shape, ElementsAre(2, 3));
+    EXPECT_THAT(table->ToDoubles(), ElementsAre(0, 1, 2, 3, 4, 5));
+    // np.arange(8).reshape(2, 2, 2) in Fortran order.
+    const absl::StatusOr<Array> images = read(FortranFile("(2, 2, 2)", {0, 4, 2, 6, 1, 5, 3, 7}), 100);
+    ASSERT_TRUE(images.ok()) << images.status();
+    EXPECT_THAT(images->ToDoubles(), ElementsAre(0, 1, 2, 3, 4, 5, 6, 7));
+    EXPECT_THAT(read(FortranFile("(3,)", {7, 8, 9}), 2)->ToDoubles(), ElementsAre(7, 8, 9));
+  }
+}
+
+TEST(Npy, AnArrayInFortranOrderOfAnotherLengthIsRefused) {
+  const std::string file = FortranFile("(2, 2)", {0, 1, 2, 3});
+  EXPECT_THAT(std::string(ReadPipe(file.substr(0, file.size() - 1)).status().message()),
+              HasSubstr("has 31 bytes; its header promised 32"));
+  EXPECT_THAT(std::string(ReadPipe(file + "x").status().message()), HasSubstr("goes on after the 2 rows"));
+  EXPECT_THAT(std::string(ReadFile(file + "x").status().message()), HasSubstr("33 after its header"));
 }
 
 // numpy's np.array(values, '<i8').
