@@ -33,10 +33,10 @@ def lines_of_table(table):
     yield ""
 
 
-def render(all_sections):
-    lines = [HEAD]
+def render(all_sections, head=HEAD, picture="results.png"):
+    lines = [head]
     if any("plot" in section for section in all_sections):
-        lines += ["![plots of the sections below](results.png)", ""]
+        lines += [f"![plots of the sections below]({picture})", ""]
     for section in all_sections:
         lines += [f"## {section['title']}", ""]
         lines += [", ".join(f"{key} {value}" for key, value in section["machine"].items()) + ".", ""]

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes what peers.py needs: Debian's PyTorch on OpenBLAS, and a virtual environment that adds nflows and normflows.
+# Makes what peers.py and train_results.py need: Debian's PyTorch on OpenBLAS and scikit-learn, and a virtual
+# environment that adds nflows and normflows.
 # Usage: tests/bench/setup.sh [VENV], by default build/bench-venv. Run as root, or have the Debian packages already.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
