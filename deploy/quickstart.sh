@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# From a fresh clone to answers: installs what is missing, builds, serves the bundled flow on free ports, asks it for
-# log-likelihoods, a round trip and samples, and stops it. Usage: deploy/quickstart.sh [BUILD_FOLDER]
+# From a fresh clone to answers: installs what is missing, builds, serves the bundled flows on free ports, asks for
+# log-likelihoods, a ranking of anomalies, a round trip and samples, and stops. Usage: deploy/quickstart.sh [BUILD_FOLDER]
 set -euo pipefail
+export LC_ALL=C  # sort and awk read 0.5 as a number
 cd "$(dirname "$0")/.."
 build=${1:-build}
 say() { printf '\n== %s\n' "$*"; }
@@ -39,14 +40,28 @@ show glowworm models
 say "Log-likelihood, in nats, of eight digits and two anomalies (rows 8 and 9)"
 show glowworm score --model=digits --input=deploy/demo/digits.npy
 
-say "Encode the rows to latents and decode them back"
+say "Rank held-out breast masses: the flow learned benign ones only, low log p means anomalous"
+demo=deploy/demo/breast-cancer.csv  # 30 measurements, then the true class, which the flow does not see
+cut -d, -f1-30 "$demo" >"$work/measurements.csv"
+show glowworm score --model=breast-cancer --input="$work/measurements.csv" --output="$work/scores.csv"
+paste -d, "$work/scores.csv" <(cut -d, -f31 "$demo" | tr -d '\r') | tail -n +2 | sort -t, -k2,2g >"$work/ranked.csv"
+echo "The five most anomalous and the five most ordinary of $(wc -l <"$work/ranked.csv") rows:"
+{ head -n 5 "$work/ranked.csv"; tail -n 5 "$work/ranked.csv"; } |
+  awk -F, 'BEGIN { print "   row     log p  tail probability  true class" } { printf "%6d %9.1f %17.3f  %s\n", $1, $2, $3, $5 }'
+# The share of pairs (malignant, benign) in which the malignant row has the lower log p.
+awk -F, '$5 == "malignant" { m++ } $5 == "benign" { b++; below += m } END { printf "AUROC for malignant rows: %.3f\n", below / (m * b) }' \
+  "$work/ranked.csv"
+
+say "Encode digits to latents and decode them back"
 show glowworm encode --model=digits --input=deploy/demo/digits.npy --output="$work/latents.npy"
 show glowworm decode --model=digits --input="$work/latents.npy" --output="$work/decoded.csv"
 echo "First pixels of row 0, decoded:"
 head -n 1 "$work/decoded.csv" | cut -d, -f1-8
 
-say "Draw 64 digits with seed 42"
-show glowworm sample --model=digits --num=64 --seed=42 --output="$work/samples.npy" --png="$build/samples.png" --png_scale=8
+images=digits
+[ ! -d deploy/repository/fashion ] || images=fashion
+say "Draw 64 images with seed 42"
+show glowworm sample --model="$images" --num=64 --seed=42 --temperature=0.7 --output="$work/samples.npy" --png="$build/samples.png"
 echo "$build/samples.png shows them."
 
 say "Stop"

@@ -144,6 +144,11 @@ absl::StatusOr<TrainingState> BeginOrResume(const Config& config, const DataSet&
   if (!state.ok() || !config.resume) return state;
   const absl::Status loaded = LoadCheckpoint(checkpoint, Describe(config), &*state);
   if (!loaded.ok()) return loaded;
+  if (state->epoch > 0 && state->order.numel() != train.rows()) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("the checkpoint is of other data: expected %d rows to train on, got %d",
+                        state->order.numel(), train.rows()));
+  }
   return state;
 }
 

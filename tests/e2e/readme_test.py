@@ -1,4 +1,5 @@
-"""The README's promises: its example runs, the flags and files it names exist, its C++ is the example's."""
+"""The README's promises: its example runs, the flags and files it names exist, its C++ is the example's; and those of the
+trainer's README, of the flags where the trainer is built."""
 import pathlib
 import re
 import subprocess
@@ -7,7 +8,15 @@ import unittest
 import glowworm_e2e as e2e
 
 README = (e2e.SOURCE / "README.md").read_text()
+TRAINER = (e2e.SOURCE / "model" / "train" / "README.md").read_text()
+TRAINERS_SECTION = re.search(r"^## Train a flow\n.*?(?=^## )", README, re.M | re.S)[0]
 BIN = pathlib.Path(e2e.BINARY).parent
+TRAIN = BIN / "glowworm-train"
+
+
+def flags_named(text):
+    ours = re.sub(r"cmake --[^`\n]*", "", text)
+    return set(re.findall(r"(?<![\w-])--([a-z_]+)", ours)) - {"help"}
 
 
 class ReadmeTest(unittest.TestCase):
@@ -27,14 +36,20 @@ class ReadmeTest(unittest.TestCase):
         commands = ("score", "sample", "bench")
         helps = [[BIN / "glowworm-server", "--help"]] + [[BIN / "glowworm", c, "--help"] for c in commands]
         known = "".join(subprocess.run(h, capture_output=True, text=True).stdout for h in helps)
-        ours = re.sub(r"cmake --[^`\n]*", "", README)
-        named = set(re.findall(r"(?<![\w-])--([a-z_]+)", ours)) - {"help"}
+        named = flags_named(README.replace(TRAINERS_SECTION, ""))
         self.assertGreater(len(named), 10)
         self.assertEqual([f for f in sorted(named) if f"--{f}" not in known], [])
 
+    @unittest.skipUnless(TRAIN.exists(), "glowworm-train was not built")
+    def test_the_trainers_readme_tells_of_every_flag_and_of_no_other(self):
+        known = flags_named(subprocess.run([TRAIN, "--help"], capture_output=True, text=True).stdout)
+        self.assertGreater(len(known), 40)
+        self.assertEqual(flags_named(TRAINER), known)
+        self.assertLessEqual(flags_named(TRAINERS_SECTION) - {"repository"}, known)
+
     def test_every_file_it_names_exists(self):
         named = set(re.findall(r"`((?:tests|deploy|client|server|model|proto)/[\w/.*-]+)`", README))
-        named |= set(re.findall(r"\]\(([\w/.]+)\)", README))
+        named |= set(re.findall(r"\]\(([\w/.-]+)\)", README))
         self.assertGreater(len(named), 10)
         self.assertEqual([f for f in sorted(named) if not list(e2e.SOURCE.glob(f.rstrip("/")))], [])
 

@@ -184,7 +184,7 @@ class ServedTest(TrainTest):
 
 class RunTest(TrainTest):
     def test_an_interrupted_training_goes_on_as_if_it_had_not_been(self):
-        flags = (f"--data={write_npy(table())}", "--epochs=300", "--batch=16", "--patience=0")
+        flags = (f"--data={write_npy(table())}", "--epochs=60", "--batch=16", "--patience=0")
         out = new_folder() / "flow" / "1"
         running = subprocess.Popen(command(out, flags), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         while not running.stdout.readline().startswith("epoch 2/"):
@@ -195,8 +195,11 @@ class RunTest(TrainTest):
         self.assertRegex(errors, r"^glowworm-train: stopped in epoch \d+, .* --resume\n$")
         self.assertIn("training.checkpoint", os.listdir(out))
         self.assertNotIn("flow.safetensors", os.listdir(out))
+        other = Training("--resume", f"--data={write_npy(table(rows=ROWS + 10))}", *flags[1:], out=out)
+        self.assertEqual(other.code, 2)
+        self.assertIn("the checkpoint is of other data", other.stderr)
         resumed = self.train("--resume", *flags, out=out)
-        self.assertEqual([line["epoch"] for line in resumed.log()[:-1]], list(range(1, 301)))
+        self.assertEqual([line["epoch"] for line in resumed.log()[:-1]], list(range(1, 61)))
         self.assertEqual(resumed.tensors(), self.train(*flags).tensors())
 
     def test_a_second_training_into_the_same_version_is_refused(self):
