@@ -56,11 +56,19 @@ absl::Status OfOutput(const absl::Status& status) {
   return absl::InvalidArgumentError(absl::StrCat("--out: ", status.message()));
 }
 
-absl::Status RefuseSecondFlow(const Files& files) {
+// What an earlier training left is not written over.
+absl::Status RefuseTaken(const Files& files, bool resume) {
   struct stat info;
-  if (stat(files.flow.c_str(), &info) != 0) return absl::OkStatus();
-  return absl::AlreadyExistsError(
-      "--out already has a flow.safetensors: a version is written once; expected the number of a new one");
+  if (stat(files.flow.c_str(), &info) == 0) {
+    return absl::AlreadyExistsError(
+        "--out already has a flow.safetensors: a version is written once; expected the number of a new one");
+  }
+  if (!resume && stat(files.checkpoint.c_str(), &info) == 0) {
+    return absl::AlreadyExistsError(
+        "--out has the training.checkpoint of a training that did not finish: go on with --resume, or remove "
+        "it to begin anew");
+  }
+  return absl::OkStatus();
 }
 
 absl::Status PrepareFolder(const std::string& folder) {
@@ -184,7 +192,7 @@ absl::Status Finish(const Config& config, const DataSplit& data, const Console& 
 
 absl::Status Run(const Config& config, const Console& console) {
   const Files files = FilesIn(config.out);
-  absl::Status status = RefuseSecondFlow(files);
+  absl::Status status = RefuseTaken(files, config.resume);
   if (!status.ok()) return status;
   absl::StatusOr<DataSplit> data = LoadData(config);
   if (!data.ok()) return data.status();

@@ -195,6 +195,9 @@ class RunTest(TrainTest):
         self.assertRegex(errors, r"^glowworm-train: stopped in epoch \d+, .* --resume\n$")
         self.assertIn("training.checkpoint", os.listdir(out))
         self.assertNotIn("flow.safetensors", os.listdir(out))
+        again = Training(*flags, out=out)
+        self.assertEqual(again.code, 2)
+        self.assertIn("did not finish: go on with --resume", again.stderr)
         other = Training("--resume", f"--data={write_npy(table(rows=ROWS + 10))}", *flags[1:], out=out)
         self.assertEqual(other.code, 2)
         self.assertIn("the checkpoint is of other data", other.stderr)
@@ -234,6 +237,12 @@ class RunTest(TrainTest):
         by_file = self.train(f"--data={rows}", f"--config={config}")
         by_flags = self.train(f"--data={rows}", "--linear=qr", "--scale=softplus", "--seed=7")
         self.assertEqual(by_file.tensors(), by_flags.tensors())
+
+    def test_the_command_of_the_readme_trains(self):
+        readme = (e2e.SOURCE / "README.md").read_text()
+        flags = re.search(r"^build/bin/glowworm-train (.*) --out=\S+$", readme, re.M)[1].split()
+        done = self.train(*flags, cwd=e2e.SOURCE)
+        self.assertEqual(len(done.spec()["provenance"]["columns"].split(",")), 30)
 
     def test_help_names_every_flag_that_the_tests_use(self):
         done = subprocess.run([TRAIN, "--help"], capture_output=True, text=True, timeout=60)
