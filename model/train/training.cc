@@ -16,7 +16,7 @@ namespace {
 
 constexpr double kPi = 3.14159265358979323846;
 constexpr int64_t kInitializationRows = 1024;
-constexpr double kNoClip = 1e300;
+constexpr double kNoClip = 1e30;  // libtorch makes it a float32
 
 // A batch as the flow's layers take it.
 struct Batch {
@@ -82,11 +82,11 @@ void Training::BeginEpoch() {
 }
 
 absl::Status Training::BlownUp(const std::string& what) const {
+  const char* const left =
+      state_->best.empty() ? "no epoch was complete" : "the checkpoint of the last good epoch is kept";
   return absl::FailedPreconditionError(
-      absl::StrFormat("training blew up in epoch %d, step %d: %s; the checkpoint of the last good epoch is "
-                      "kept, and a smaller "
-                      "--learning_rate may help",
-                      state_->epoch, state_->step + 1, what));
+      absl::StrFormat("training blew up in epoch %d, step %d: %s; %s, and a smaller --learning_rate may help",
+                      state_->epoch, state_->step + 1, what, left));
 }
 
 absl::Status Training::Step() {
@@ -109,8 +109,9 @@ absl::Status Training::Step() {
   const torch::Tensor loss = -log_prob.mean();
   const double nats = loss.item<double>();
   if (!std::isfinite(nats)) {
-    return BlownUp(absl::StrCat("the answer of ", model.FirstNonFinite(batch.features, batch.conditions),
-                                " is not finite"));
+    const std::string layer = model.FirstNonFinite(batch.features, batch.conditions);
+    return BlownUp(
+        absl::StrCat("the answer of ", layer.empty() ? "the preprocessing" : layer, " is not finite"));
   }
   loss.backward();
   const double norm = torch::nn::utils::clip_grad_norm_(
