@@ -58,10 +58,11 @@ show glowworm decode --model=digits --input="$work/latents.npy" --output="$work/
 echo "First pixels of row 0, decoded:"
 head -n 1 "$work/decoded.csv" | cut -d, -f1-8
 
-images=digits
-[ ! -d deploy/repository/fashion ] || images=fashion
 say "Draw 64 images with seed 42"
-show glowworm sample --model="$images" --num=64 --seed=42 --temperature=0.7 --output="$work/samples.npy" --png="$build/samples.png"
+images=fashion white=255
+[ -d deploy/repository/fashion ] || images=digits white=16
+show glowworm sample --model="$images" --num=64 --seed=42 --temperature=0.7 --output="$work/samples.npy" \
+  --png="$build/samples.png" --png_range="0:$white"
 echo "$build/samples.png shows them."
 
 say "Stop"

@@ -126,8 +126,8 @@ def provenance_rows(provenance, image, end):
     rows = [("trained by", f"glowworm-train {provenance['glowworm_version']}, libtorch "
                            f"{provenance['libtorch_version']}, {provenance['date']}"),
             ("data file", f"`{provenance['data']}`, SHA-256 `{provenance['data_sha256']}`"),
-            ("rows", f"{provenance['train_rows']} to train on, {provenance['validation_rows']} to validate, "
-                     f"{provenance['test_rows']} to test"),
+            ("rows", "{:,} to train on, {:,} to validate, {:,} to test".format(
+                *(int(provenance[part + "_rows"]) for part in ("train", "validation", "test")))),
             ("test log-likelihood", f"{float(provenance['test_log_likelihood']):.3f} ± "
                                     f"{float(provenance['test_standard_error']):.2g} nats a row")]
     if image:
