@@ -1,6 +1,6 @@
 #include "model/train/config.h"
 
-#include <cmath>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -13,7 +13,7 @@ constexpr int64_t kMaxLevels = 8, kMaxSteps = 256, kMaxHidden = 8192, kMaxBlocks
 constexpr int64_t kMaxEpochs = 1000000, kMaxBatch = 1 << 20, kMaxPad = 64;
 
 absl::Status Outside(absl::string_view flag, absl::string_view expected, double value) {
-  return absl::InvalidArgumentError(absl::StrFormat("--%s: expected %s, got %g", flag, expected, value));
+  return absl::InvalidArgumentError(absl::StrFormat("--%s: expected %s, got %.12g", flag, expected, value));
 }
 
 absl::Status Within(absl::string_view flag, double value, double low, double high) {
@@ -137,25 +137,34 @@ std::string Describe(const Config& config) {
   const TrainConfig& t = config.train;
   std::string text = absl::StrFormat(
       "preset=%s preprocessing=%s levels=%d steps=%d linear=%s scale=%s init=%s coupling=%s scale_map=%s "
-      "hidden=%d "
-      "blocks=%d "
-      "dropout=%g",
+      "hidden=%d blocks=%d dropout=%.15g",
       config.preset, PreprocessingName(f.preprocessing), f.levels, f.steps, LinearName(f.linear.kind),
       f.linear.diagonal_map == DiagonalMap::kExp ? "exp" : "softplus",
       f.linear.init == LinearInit::kRotation ? "rotation" : "identity",
       f.coupling == CouplingKind::kAffine ? "affine" : "spline",
       f.scale_map == ScaleMap::kSigmoid ? "sigmoid" : "atan", f.hidden, f.blocks, f.dropout);
-  if (f.preprocessing == Preprocessing::kLogit)
-    absl::StrAppendFormat(&text, " logit_alpha=%g", f.logit_alpha);
+  if (f.preprocessing == Preprocessing::kLogit) {
+    absl::StrAppendFormat(&text, " logit_alpha=%.15g", f.logit_alpha);
+  }
   if (f.coupling == CouplingKind::kSpline) {
-    absl::StrAppendFormat(&text, " bins=%d tail_bound=%g", f.bins, f.tail_bound);
+    absl::StrAppendFormat(&text, " bins=%d tail_bound=%.15g", f.bins, f.tail_bound);
   }
   absl::StrAppendFormat(
       &text,
-      " epochs=%d batch=%d learning_rate=%g warmup_epochs=%g weight_decay=%g clip=%g noise=%g patience=%d "
-      "max_minutes=%g normalize_s_every=%d validation_fraction=%g test_fraction=%g seed=%d pad=%d",
+      " epochs=%d batch=%d learning_rate=%.15g warmup_epochs=%.15g weight_decay=%.15g clip=%.15g noise=%.15g "
+      "patience=%d max_minutes=%.15g normalize_s_every=%d max_condition_number=%.15g "
+      "validation_fraction=%.15g test_fraction=%.15g seed=%d pad=%d",
       t.epochs, t.batch, t.learning_rate, t.warmup_epochs, t.weight_decay, t.clip, t.noise, t.patience,
-      t.max_minutes, t.normalize_s_every, t.validation_fraction, t.test_fraction, t.seed, config.source.pad);
+      t.max_minutes, t.normalize_s_every, t.max_condition_number, t.validation_fraction, t.test_fraction,
+      t.seed, config.source.pad);
+  if (config.source.header != TableHeader::kDetect) {
+    absl::StrAppend(&text, " header=", config.source.header == TableHeader::kYes ? "yes" : "no");
+  }
+  for (const auto& [name, columns] : {std::make_pair("columns", &config.source.columns),
+                                      std::make_pair("context_columns", &config.source.context_columns),
+                                      std::make_pair("label_column", &config.source.label_column)}) {
+    if (!columns->empty()) absl::StrAppend(&text, " ", name, "=", *columns);
+  }
   return text;
 }
 

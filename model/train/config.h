@@ -49,7 +49,7 @@ struct TrainConfig {
   double clip = 5;                // largest norm of a step's gradient; 0: any
   double noise = 0;               // standard deviation of noise added to standardised features in training
   int64_t patience = 20;          // epochs without a better validation before it stops; 0: never
-  double max_minutes = 0;         // 0: no limit; the schedule does not know of it
+  double max_minutes = 0;         // 0: no limit; the schedule ends by then, amid an epoch if need be
   int64_t normalize_s_every = 0;  // steps; 0: never
   double max_condition_number = 1e6;
   double validation_fraction = 0.1, test_fraction = 0.1;

@@ -30,23 +30,23 @@ class SeededScope {
 
 }  // namespace
 
-Conditions ConditionsOf(const DataSet& data, const torch::Tensor& index) {
+Conditions ConditionsOf(const DataSet& data, const torch::Tensor& index, torch::Device device) {
   Conditions conditions;
-  if (data.context.defined()) conditions.context = data.context.index_select(0, index);
-  if (data.label.defined()) conditions.label = data.label.index_select(0, index);
+  if (data.context.defined()) conditions.context = data.context.index_select(0, index).to(device);
+  if (data.label.defined()) conditions.label = data.label.index_select(0, index).to(device);
   return conditions;
 }
 
 torch::Tensor Dequantize(const DataSet& data, const torch::Tensor& x) {
   if (!data.event.image) return x;
-  return x.to(torch::kFloat32) + (torch::rand(x.sizes()) - 0.5).to(x.device());
+  return x.to(torch::kFloat32) + (torch::rand(x.sizes()) - 0.5);
 }
 
 torch::Tensor LogProbs(FlowModel* model, const DataSet& data, PixelNoise noise) {
   torch::NoGradGuard no_grad;
   const bool was_training = model->is_training();
   model->eval();
-  const torch::Device device = model->parameters()[0].device();
+  const torch::Device device = model->device();
   std::vector<torch::Tensor> parts;
   {
     SeededScope seeded(kNoiseSeed);
@@ -55,10 +55,8 @@ torch::Tensor LogProbs(FlowModel* model, const DataSet& data, PixelNoise noise) 
       const torch::Tensor index = torch::arange(begin, begin + count);
       torch::Tensor x = data.x.narrow(0, begin, count);
       if (noise == PixelNoise::kUniform) x = Dequantize(data, x);
-      Conditions conditions = ConditionsOf(data, index);
-      if (conditions.context.defined()) conditions.context = conditions.context.to(device);
-      if (conditions.label.defined()) conditions.label = conditions.label.to(device);
-      parts.push_back(model->LogProb(x.to(device), conditions).to(torch::kCPU, torch::kFloat64));
+      const torch::Tensor log_prob = model->LogProb(x.to(device), ConditionsOf(data, index, device));
+      parts.push_back(log_prob.to(torch::kCPU, torch::kFloat64));
     }
   }
   model->train(was_training);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fstream>
 #include <functional>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -46,7 +47,10 @@ template <typename T>
 Option Integer(const char* name, const char* help, T field) {
   return {{name, FlagKind::kIndex, "N", help}, [=](const Flags& flags, Config* config) {
             auto& value = field(config);
-            value = static_cast<std::decay_t<decltype(value)>>(*flags.Index(name));
+            using Value = std::decay_t<decltype(value)>;
+            // Check() refuses what was too large for the field: no range ends at its largest number.
+            constexpr auto kLargest = static_cast<uint64_t>(std::numeric_limits<Value>::max());
+            value = static_cast<Value>(std::min(*flags.Index(name), kLargest));
             return absl::OkStatus();
           }};
 }
@@ -165,15 +169,25 @@ absl::StatusOr<Flags> ReadFile(const std::string& path) {
   std::ifstream file(path);
   if (!file) return absl::InvalidArgumentError("--config: the file cannot be read");
   std::vector<std::string> arguments;
+  int number = 0;
   for (std::string line; std::getline(file, line);) {
-    line = line.substr(0, line.find('#'));
-    if (absl::StripAsciiWhitespace(line).empty()) continue;
-    const std::pair<std::string, std::string> field = absl::StrSplit(line, absl::MaxSplits('=', 1));
-    arguments.push_back(absl::StrCat("--", absl::StripAsciiWhitespace(field.first), "=",
-                                     absl::StripAsciiWhitespace(field.second)));
+    ++number;
+    line = std::string(absl::StripAsciiWhitespace(line.substr(0, line.find('#'))));
+    if (line.empty()) continue;
+    const std::vector<std::string> field = absl::StrSplit(line, absl::MaxSplits('=', 1));
+    if (field.size() != 2) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("--config: line %d: expected name = value, got \"%s\"", number, line));
+    }
+    arguments.push_back(
+        absl::StrCat("--", absl::StripAsciiWhitespace(field[0]), "=", absl::StripAsciiWhitespace(field[1])));
   }
   if (file.bad()) return absl::InvalidArgumentError("--config: the file cannot be read");
-  return Flags::Parse(arguments, Specs());
+  absl::StatusOr<Flags> flags = Flags::Parse(arguments, Specs());
+  if (flags.ok() && flags->Has("config")) {
+    return absl::InvalidArgumentError("--config: a config file names no other config file");
+  }
+  return flags;
 }
 
 absl::Status Apply(const Flags& flags, Config* config) {

@@ -18,6 +18,23 @@ constexpr double kPixelLevels = 256;
 // As in nflows: splines that train well.
 constexpr double kSmallestBin = 1e-3, kSmallestDerivative = 1e-3;
 
+// The data as a whole may vary where the rows to train on do not.
+absl::Status CheckFeatures(const DataSet& train) {
+  const torch::Tensor constant = train.x.amin(0) == train.x.amax(0);
+  const torch::Tensor finite = train.x.to(torch::kFloat64).std(0, /*unbiased=*/false).isfinite();
+  for (int64_t feature = 0; feature < train.event.channels; ++feature) {
+    const bool still = constant[feature].item<bool>();
+    if (!still && finite[feature].item<bool>()) continue;
+    const auto at = static_cast<size_t>(feature);
+    const std::string name =
+        at < train.columns.size() ? absl::StrCat("\"", train.columns[at], "\"") : absl::StrCat(feature + 1);
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "feature %s of %s is %s", name, train.name,
+        still ? "constant in the rows to train on" : "too large: its variance is no float64 number"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckFits(const FlowConfig& config, const DataSet& train) {
   const EventShape& event = train.event;
   if (!event.image) {
@@ -29,7 +46,7 @@ absl::Status CheckFits(const FlowConfig& config, const DataSet& train) {
     if (event.channels < 2) {
       return absl::InvalidArgumentError("a flow of couplings needs at least 2 features, the data has 1");
     }
-    return absl::OkStatus();
+    return CheckFeatures(train);
   }
   if (config.preprocessing == Preprocessing::kStandardize) {
     return absl::InvalidArgumentError(absl::StrFormat(
@@ -203,12 +220,16 @@ absl::StatusOr<Conditioning> FlowModel::CheckConditioning(double limit) const {
   torch::NoGradGuard no_grad;
   Conditioning result;
   bool first_scales = true;
+  const auto finite = [](const torch::nn::Module& module) {
+    for (const torch::Tensor& parameter : module.parameters()) {
+      if (!torch::isfinite(parameter).all().item<bool>()) return false;
+    }
+    return true;
+  };
   for (const Step& step : steps_) {
-    for (const torch::Tensor& parameter : step.layer->parameters()) {
-      if (!torch::isfinite(parameter).all().item<bool>()) {
-        return absl::InvalidArgumentError(
-            absl::StrFormat("layer %s has a parameter that is not finite", step.name));
-      }
+    if (!finite(*step.layer)) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("layer %s has a parameter that is not finite", step.name));
     }
     if (step.linear == nullptr) continue;
     const torch::Tensor sigma = torch::linalg_svdvals(step.linear->Weight());
@@ -228,6 +249,7 @@ absl::StatusOr<Conditioning> FlowModel::CheckConditioning(double limit) const {
     result.max_s = first_scales ? high : std::max(result.max_s, high);
     first_scales = false;
   }
+  if (!finite(*base_)) return absl::InvalidArgumentError("the base has a parameter that is not finite");
   return result;
 }
 
@@ -273,6 +295,8 @@ int64_t FlowModel::ParameterCount() const {
   for (const torch::Tensor& parameter : parameters()) count += parameter.numel();
   return count;
 }
+
+torch::Device FlowModel::device() const { return base_->parameters()[0].device(); }
 
 }  // namespace train
 }  // namespace glowworm

@@ -30,7 +30,7 @@ namespace train {
 class FlowModel : public torch::nn::Module {
  public:
   // Draws its start from torch's default generator. Standardises by the mean and deviation of `train`.
-  // InvalidArgument where architecture and data do not fit.
+  // InvalidArgument where architecture and data do not fit, or a feature of `train` is constant.
   static absl::StatusOr<std::shared_ptr<FlowModel>> Create(const FlowConfig& config, const DataSet& train);
 
   // log p of raw rows, (n), nats; differentiable. An image's pixels may be fractions: x + u - 1/2 for
@@ -49,8 +49,8 @@ class FlowModel : public torch::nn::Module {
   void NormalizeScales();
   // See LinearLayer::SetProgress.
   void SetProgress(double fraction);
-  // InvalidArgument names the first layer with a parameter that is not finite, or whose condition number is
-  // above `limit`.
+  // InvalidArgument names the first layer, or the base, with a parameter that is not finite, or the layer
+  // whose condition number is above `limit`.
   absl::StatusOr<Conditioning> CheckConditioning(double limit) const;
 
   // The first layer whose answer to these features is not finite, or "the base"; empty if all are.
@@ -62,6 +62,7 @@ class FlowModel : public torch::nn::Module {
   // Layers, base, event and context size; the caller adds name, description, calibration and provenance.
   FlowSpec Export() const;
   int64_t ParameterCount() const;
+  torch::Device device() const;  // of all parameters
 
  private:
   // A layer and its name in the file, "03.coupling".

@@ -1,5 +1,7 @@
 #include "model/train/publish.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <memory>
@@ -17,6 +19,7 @@ namespace train {
 namespace {
 
 constexpr size_t kMaxQuantiles = 512;
+constexpr int64_t kRowsReadBack = 64;  // compared once more, with the file as it lies on the disk
 
 // The serving library's log p of each row, in float64, nats.
 std::vector<double> ServedLogLikelihoods(const Flow& flow, const DataSet& data) {
@@ -83,10 +86,23 @@ absl::StatusOr<double> Disagreement(const std::vector<double>& ours, const torch
   return worst;
 }
 
-absl::StatusOr<std::unique_ptr<const Flow>> LoadFloat64(const FlowSpec& spec) {
+FlowOptions InFloat64() {
   FlowOptions options;
   options.precision = Precision::kFloat64;
-  return Flow::Create(spec, options);
+  return options;
+}
+
+// Whether the file at `path` answers `rows` with these bits.
+absl::Status CheckStored(const std::string& path, const DataSet& rows,
+                         const std::vector<double>& log_likelihood) {
+  absl::StatusOr<std::unique_ptr<const Flow>> stored = Flow::Load(path, InFloat64());
+  if (!stored.ok()) {
+    return absl::InternalError(
+        absl::StrCat("the flow cannot be read back from its file: ", stored.status().message()));
+  }
+  const std::vector<double> again = ServedLogLikelihoods(**stored, rows);
+  if (std::equal(again.begin(), again.end(), log_likelihood.begin())) return absl::OkStatus();
+  return absl::InternalError("the flow in the file gives other answers than the one that was written");
 }
 
 }  // namespace
@@ -100,13 +116,17 @@ absl::StatusOr<Published> Publish(FlowModel* model, const std::vector<const Data
   spec.name = name;
   spec.description = description;
   spec.provenance = provenance;
+  return PublishAs(std::move(spec), model, held_out, path);
+}
 
+absl::StatusOr<Published> PublishAs(FlowSpec spec, FlowModel* model,
+                                    const std::vector<const DataSet*>& held_out, const std::string& path) {
   // The file is read back before it has its quantiles, which are the serving library's own answers.
   absl::StatusOr<FlowFile> draft = ParseFlowFile(SerializeFlow(spec));
   if (!draft.ok()) {
     return absl::InternalError(absl::StrCat("the flow cannot be read back: ", draft.status().message()));
   }
-  absl::StatusOr<std::unique_ptr<const Flow>> flow = LoadFloat64(draft->spec);
+  absl::StatusOr<std::unique_ptr<const Flow>> flow = Flow::Create(draft->spec, InFloat64());
   if (!flow.ok()) return flow.status();
   Published published;
   for (const DataSet* part : held_out) {
@@ -123,8 +143,12 @@ absl::StatusOr<Published> Publish(FlowModel* model, const std::vector<const Data
   const std::string bytes = SerializeFlow(spec);
   const absl::Status written = WriteWhole(path, bytes);
   if (!written.ok()) return written;
-  absl::StatusOr<FlowFile> stored = ReadFlowFile(path);
-  if (!stored.ok()) return stored.status();
+  const absl::Status stored =
+      CheckStored(path, FirstRows(*held_out.front(), kRowsReadBack), published.log_likelihood);
+  if (!stored.ok()) {
+    unlink(path.c_str());
+    return stored;
+  }
   return published;
 }
 

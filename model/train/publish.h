@@ -1,5 +1,5 @@
 // Publish: a trained flow becomes a file that the server serves, but only if the serving library, reading
-// that file, agrees with libtorch. Only entry: Publish(). Tested by tests/model/train/publish_test.cc.
+// that file, agrees with libtorch. Entry: Publish(). Tested by tests/model/train/publish_test.cc.
 
 #ifndef GLOWWORM_MODEL_TRAIN_PUBLISH_H_
 #define GLOWWORM_MODEL_TRAIN_PUBLISH_H_
@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "model/flow_spec.h"
 #include "model/train/data_set.h"
 #include "model/train/flow_model.h"
 
@@ -28,11 +29,15 @@ struct Published {
 
 // Writes `path` whole or not at all. The file has calibration quantiles from `held_out` rows and
 // `provenance`. Leaves the model in float64. Internal if the two libraries disagree, or the file does not
-// read back: nothing is written then.
+// read back: nothing is written then, and nothing is left. REQUIRES: the model on the CPU; a held-out row
 absl::StatusOr<Published> Publish(FlowModel* model, const std::vector<const DataSet*>& held_out,
                                   const std::string& name, const std::string& description,
                                   const std::map<std::string, std::string>& provenance,
                                   const std::string& path);
+
+// The same of any flow that claims to be `model`, in float64: `spec` says all but the calibration.
+absl::StatusOr<Published> PublishAs(FlowSpec spec, FlowModel* model,
+                                    const std::vector<const DataSet*>& held_out, const std::string& path);
 
 }  // namespace train
 }  // namespace glowworm

@@ -2,12 +2,12 @@
 
 #include <ATen/Parallel.h>
 #include <sys/stat.h>
+#include <torch/cuda.h>
 #include <torch/version.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
@@ -15,7 +15,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -34,7 +33,6 @@ namespace train {
 namespace {
 
 constexpr int64_t kMaxTrainRowsEvaluated = 10000;
-constexpr size_t kMaxName = 256, kMaxDescription = 16 * 1024;  // bytes, of a flow file
 
 // The files of one training.
 struct Files {
@@ -49,22 +47,8 @@ Files FilesIn(const std::string& folder) {
 // "name" of ".../name/1".
 std::string NameOf(const Config& config) {
   if (!config.name.empty()) return config.name;
-  const std::string whole = std::filesystem::absolute(config.out).lexically_normal().string();
-  const std::vector<std::string> parts = absl::StrSplit(whole, '/', absl::SkipEmpty());
-  return parts.size() >= 2 ? parts[parts.size() - 2] : "flow";
-}
-
-// What a flow file cannot hold is refused before the training, not after it.
-absl::Status CheckTexts(const Config& config) {
-  for (const auto& [flag, text, most] :
-       {std::make_tuple("--name", NameOf(config), kMaxName),
-        std::make_tuple("--description", config.description, kMaxDescription)}) {
-    const bool control = std::any_of(text.begin(), text.end(), [](char c) { return absl::ascii_iscntrl(c); });
-    if (!control && text.size() <= most) continue;
-    return absl::InvalidArgumentError(
-        absl::StrFormat("%s: expected at most %d bytes and no control characters", flag, most));
-  }
-  return absl::OkStatus();
+  const std::vector<std::string> parts = absl::StrSplit(config.out, '/', absl::SkipEmpty());
+  return parts.size() >= 2 ? parts[parts.size() - 2] : parts.empty() ? "flow" : parts.back();
 }
 
 // A failure of the output's, whatever the system calls it: not one of the training.
@@ -165,15 +149,11 @@ std::map<std::string, std::string> Provenance(const Config& config, const DataSp
 absl::StatusOr<TrainingState> BeginOrResume(const Config& config, const DataSet& train,
                                             const std::string& checkpoint) {
   torch::manual_seed(config.train.seed);
-  absl::StatusOr<TrainingState> state = Training::Begin(config, train);
+  const torch::Device device = torch::cuda::is_available() ? torch::kCUDA : torch::kCPU;
+  absl::StatusOr<TrainingState> state = Training::Begin(config, train, device);
   if (!state.ok() || !config.resume) return state;
-  const absl::Status loaded = LoadCheckpoint(checkpoint, Describe(config), &*state);
+  const absl::Status loaded = LoadCheckpoint(checkpoint, DescribeTraining(config, train), &*state);
   if (!loaded.ok()) return loaded;
-  if (state->epoch > 0 && state->order.numel() != train.rows()) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("the checkpoint is of other data: expected %d rows to train on, got %d",
-                        state->order.numel(), train.rows()));
-  }
   return state;
 }
 
@@ -191,6 +171,7 @@ absl::Status Finish(const Config& config, const DataSplit& data, const Console& 
   summary.name = NameOf(config);
   summary.out = files.flow;
   summary.parameters = model->ParameterCount();
+  model->to(torch::kCPU);
   absl::StatusOr<Published> published =
       Publish(model, {&data.validation, &data.test}, summary.name, config.description,
               Provenance(config, data, summary, console), files.flow);
@@ -209,8 +190,7 @@ absl::Status Finish(const Config& config, const DataSplit& data, const Console& 
 
 absl::Status Run(const Config& config, const Console& console) {
   const Files files = FilesIn(config.out);
-  absl::Status status = CheckTexts(config);
-  if (status.ok()) status = RefuseTaken(files, config.resume);
+  absl::Status status = RefuseTaken(files, config.resume);
   if (!status.ok()) return status;
   absl::StatusOr<DataSplit> data = LoadData(config);
   if (!data.ok()) return data.status();

@@ -16,7 +16,7 @@ namespace {
 
 constexpr double kPi = 3.14159265358979323846;
 constexpr int64_t kInitializationRows = 1024;
-constexpr double kNoClip = 1e30;  // libtorch makes it a float32
+constexpr double kNoClip = 1e30;  // a float32 number: libtorch refuses larger ones
 
 // A batch as the flow's layers take it.
 struct Batch {
@@ -25,23 +25,29 @@ struct Batch {
 };
 
 Batch MakeBatch(const FlowModel& model, const DataSet& data, const torch::Tensor& index) {
-  const LayerOutput features = model.Preprocess(Dequantize(data, data.x.index_select(0, index)));
-  return {features.y, features.log_det, ConditionsOf(data, index)};
+  const torch::Tensor x = Dequantize(data, data.x.index_select(0, index));
+  const LayerOutput features = model.Preprocess(x.to(model.device()));
+  return {features.y, features.log_det, ConditionsOf(data, index, model.device())};
 }
 
 }  // namespace
 
-double LearningRateShare(double fraction, double warmup) {
-  if (fraction < warmup) return fraction / warmup;
-  const double rest = std::min(1.0, (fraction - warmup) / std::max(1e-12, 1 - warmup));
-  return 0.5 * (1 + std::cos(kPi * rest));
+double LearningRateShare(double fraction, double warmup, double risen) {
+  const double fallen = (fraction - warmup) / std::max(1e-12, 1 - warmup);
+  return std::min(1.0, risen) * 0.5 * (1 + std::cos(kPi * std::min(1.0, std::max(0.0, fallen))));
 }
 
-absl::StatusOr<TrainingState> Training::Begin(const Config& config, const DataSet& train) {
+std::string DescribeTraining(const Config& config, const DataSet& train) {
+  return absl::StrCat(Describe(config), " rows=", train.rows(), " data_sha256=", train.sha256);
+}
+
+absl::StatusOr<TrainingState> Training::Begin(const Config& config, const DataSet& train,
+                                              torch::Device device) {
   TrainingState state;
   absl::StatusOr<std::shared_ptr<FlowModel>> model = FlowModel::Create(config.flow, train);
   if (!model.ok()) return model.status();
   state.model = *std::move(model);
+  state.model->to(device);
   state.optimizer = MakeOptimizer(*state.model, config.train);
   return state;
 }
@@ -54,10 +60,18 @@ bool Training::TimeIsUp() const {
   return config_.train.max_minutes > 0 && Seconds() >= 60 * config_.train.max_minutes;
 }
 
+double Training::StepsAnEpoch() const {
+  return static_cast<double>((rows() + config_.train.batch - 1) / config_.train.batch);
+}
+
+double Training::Risen() const {
+  const double steps = config_.train.warmup_epochs * StepsAnEpoch();
+  return std::min(1.0, static_cast<double>(state_->step + 1) / std::max(1.0, steps));
+}
+
 double Training::Fraction() const {
-  const int64_t steps_an_epoch = (rows() + config_.train.batch - 1) / config_.train.batch;
   const double by_steps =
-      static_cast<double>(state_->step) / static_cast<double>(config_.train.epochs * steps_an_epoch);
+      static_cast<double>(state_->step) / (static_cast<double>(config_.train.epochs) * StepsAnEpoch());
   const double by_time = config_.train.max_minutes > 0 ? Seconds() / (60 * config_.train.max_minutes) : 0;
   return std::min(1.0, std::max(by_steps, by_time));
 }
@@ -82,11 +96,11 @@ void Training::BeginEpoch() {
 }
 
 absl::Status Training::BlownUp(const std::string& what) const {
-  const char* const left =
-      state_->best.empty() ? "no epoch was complete" : "the checkpoint of the last good epoch is kept";
   return absl::FailedPreconditionError(
-      absl::StrFormat("training blew up in epoch %d, step %d: %s; %s, and a smaller --learning_rate may help",
-                      state_->epoch, state_->step + 1, what, left));
+      absl::StrFormat("training blew up in epoch %d, step %d: %s; the checkpoint of the last good epoch is "
+                      "kept, and a smaller "
+                      "--learning_rate may help",
+                      state_->epoch, state_->step + 1, what));
 }
 
 absl::Status Training::Step() {
@@ -98,7 +112,7 @@ absl::Status Training::Step() {
   }
   const double fraction = Fraction();
   const double warmup = config_.train.warmup_epochs / static_cast<double>(config_.train.epochs);
-  const double rate = config_.train.learning_rate * LearningRateShare(fraction + 1e-9, warmup);
+  const double rate = config_.train.learning_rate * LearningRateShare(fraction, warmup, Risen());
   for (torch::optim::OptimizerParamGroup& group : state_->optimizer->param_groups()) {
     group.options().set_lr(rate);
   }
@@ -109,15 +123,15 @@ absl::Status Training::Step() {
   const torch::Tensor loss = -log_prob.mean();
   const double nats = loss.item<double>();
   if (!std::isfinite(nats)) {
-    const std::string layer = model.FirstNonFinite(batch.features, batch.conditions);
-    return BlownUp(
-        absl::StrCat("the answer of ", layer.empty() ? "the preprocessing" : layer, " is not finite"));
+    return BlownUp(absl::StrCat("the answer of ", model.FirstNonFinite(batch.features, batch.conditions),
+                                " is not finite"));
   }
   loss.backward();
   const double norm = torch::nn::utils::clip_grad_norm_(
       model.parameters(), config_.train.clip > 0 ? config_.train.clip : kNoClip);
-  if (!std::isfinite(norm))
+  if (!std::isfinite(norm)) {
     return BlownUp(absl::StrCat("the gradient of ", model.FirstNonFiniteGradient(), " is not finite"));
+  }
   state_->optimizer->step();
   ++state_->step;
   if (config_.train.normalize_s_every > 0 && state_->step % config_.train.normalize_s_every == 0) {
@@ -130,6 +144,17 @@ absl::Status Training::Step() {
   return absl::OkStatus();
 }
 
+std::string Training::WhyNotFinite(const torch::Tensor& log_probs) const {
+  const int64_t row = torch::isfinite(log_probs).to(torch::kInt64).argmin().item<int64_t>();
+  torch::NoGradGuard no_grad;
+  state_->model->eval();
+  const Batch batch = MakeBatch(*state_->model, data_->validation, torch::tensor({row}, torch::kInt64));
+  const std::string where = state_->model->FirstNonFinite(batch.features, batch.conditions);
+  state_->model->train();
+  return absl::StrCat("log p of validation row ", row + 1, " is not finite",
+                      where.empty() ? "" : absl::StrCat(", nor is the answer of ", where));
+}
+
 absl::Status Training::EndEpoch() {
   absl::StatusOr<Conditioning> conditioning =
       state_->model->CheckConditioning(config_.train.max_condition_number);
@@ -138,18 +163,18 @@ absl::Status Training::EndEpoch() {
   record.conditioning = *std::move(conditioning);
   record.epoch = state_->epoch;
   record.step = state_->step;
-  record.train_nats = state_->sum_nats / static_cast<double>(rows());
-  record.validation_nats =
-      -LogProbs(state_->model.get(), data_->validation, PixelNoise::kUniform).mean().item<double>();
-  if (!std::isfinite(record.validation_nats))
-    return BlownUp("the mean log p of the validation rows is not finite");
+  record.train_nats =
+      state_->sum_nats / static_cast<double>(state_->position);  // time may be up before rows()
+  const torch::Tensor log_probs = LogProbs(state_->model.get(), data_->validation, PixelNoise::kUniform);
+  record.validation_nats = -log_probs.mean().item<double>();
+  if (!std::isfinite(record.validation_nats)) return BlownUp(WhyNotFinite(log_probs));
   record.validation_bits_per_dim =
       record.validation_nats / std::log(2.0) / static_cast<double>(data_->train.pixels);
   record.learning_rate =
       static_cast<const torch::optim::AdamWOptions&>(state_->optimizer->param_groups()[0].options()).lr();
   record.gradient_norm = state_->sum_gradient_norm / static_cast<double>(state_->epoch_steps);
   record.best = state_->best.empty() || record.validation_nats < state_->best_nats;
-  record.rows_per_second = static_cast<double>(rows() - epoch_first_row_) /
+  record.rows_per_second = static_cast<double>(state_->position - epoch_first_row_) /
                            std::max(1e-9, surroundings_.now_seconds() - epoch_begun_);
   record.seconds = Seconds();
   if (record.best) {
@@ -170,7 +195,7 @@ absl::Status Training::Save() {
   const double now = surroundings_.now_seconds();
   state_->seconds += now - begun_;
   begun_ = now;
-  return SaveCheckpoint(surroundings_.checkpoint, Describe(config_), *state_);
+  return SaveCheckpoint(surroundings_.checkpoint, DescribeTraining(config_, data_->train), *state_);
 }
 
 absl::StatusOr<Ending> Training::Run() {
@@ -186,7 +211,7 @@ absl::StatusOr<Ending> Training::Run() {
     if (between) BeginEpoch();
     epoch_begun_ = surroundings_.now_seconds();
     epoch_first_row_ = state_->position;
-    while (state_->position < rows()) {
+    while (state_->position < rows() && !TimeIsUp()) {
       const absl::Status status = Step();
       if (!status.ok()) return status;
       const double elapsed = std::max(1e-9, surroundings_.now_seconds() - epoch_begun_);
@@ -204,6 +229,7 @@ absl::StatusOr<Ending> Training::Run() {
     const absl::Status status = EndEpoch();
     if (!status.ok()) return status;
     if (surroundings_.stop_requested()) return Ending::kInterrupted;
+    if (TimeIsUp()) return Ending::kTimeIsUp;
   }
 }
 

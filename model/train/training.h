@@ -4,6 +4,8 @@
 #ifndef GLOWWORM_MODEL_TRAIN_TRAINING_H_
 #define GLOWWORM_MODEL_TRAIN_TRAINING_H_
 
+#include <torch/types.h>
+
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -31,14 +33,20 @@ struct Surroundings {
 
 enum class Ending { kAllEpochs, kNoBetterValidation, kTimeIsUp, kInterrupted };
 
-// The share of the learning rate at `fraction` of a training whose first `warmup` share rises: linear from 0,
-// then a half cosine to 0.
-double LearningRateShare(double fraction, double warmup);
+// The share of the learning rate: a line that rises to 1 as `risen`, of the steps over which the rate rises,
+// does; then a half cosine that falls to 0 as `fraction` of the training goes from `warmup` to 1. Where time
+// is what is short, `fraction` may pass `warmup` before the line is at its end: the rate is their product.
+double LearningRateShare(double fraction, double warmup, double risen);
+
+// Describe() and the training rows: what a checkpoint is of.
+std::string DescribeTraining(const Config& config, const DataSet& train);
 
 class Training {
  public:
-  // A training's state at its beginning: the model and its optimiser, drawn from torch's default generator.
-  static absl::StatusOr<TrainingState> Begin(const Config& config, const DataSet& train);
+  // A training's state at its beginning: the model and its optimiser, drawn from torch's default generator
+  // and then brought to `device`, where all steps are taken.
+  static absl::StatusOr<TrainingState> Begin(const Config& config, const DataSet& train,
+                                             torch::Device device = torch::kCPU);
 
   // `data` and `state` outlive it.
   Training(const Config& config, const DataSplit* data, const Surroundings& surroundings,
@@ -57,6 +65,8 @@ class Training {
   double Seconds() const { return state_->seconds + surroundings_.now_seconds() - begun_; }
   bool TimeIsUp() const;
   double Fraction() const;  // of the whole training that is done
+  double Risen() const;     // of the steps over which the rate rises, the next one included; at most 1
+  double StepsAnEpoch() const;
   bool PatienceIsOver() const;
   void InitializeLayers();
   void BeginEpoch();
@@ -64,6 +74,8 @@ class Training {
   absl::Status EndEpoch();
   absl::Status Save();
   absl::Status BlownUp(const std::string& what) const;
+  // Of the first of the validation rows' log p, (n), that is not finite.
+  std::string WhyNotFinite(const torch::Tensor& log_probs) const;
 
   const Config& config_;
   const DataSplit* const data_;

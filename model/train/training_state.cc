@@ -1,15 +1,19 @@
 #include "model/train/training_state.h"
 
 #include <ATen/CPUGeneratorImpl.h>
-#include <sys/stat.h>
+#include <openssl/evp.h>
 #include <torch/serialize/archive.h>
 
-#include <cmath>
+#include <set>
 #include <sstream>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "model/regular_file.h"
 #include "model/train/atomic_file.h"
 
 namespace glowworm {
@@ -19,7 +23,31 @@ namespace {
 using torch::serialize::InputArchive;
 using torch::serialize::OutputArchive;
 
-constexpr int64_t kCheckpointFormat = 1;
+constexpr int64_t kCheckpointFormat = 2;
+constexpr int64_t kMaxCheckpointBytes = int64_t{1} << 36;
+constexpr size_t kDigestBytes = 32;
+
+// SHA-256, the last bytes of a checkpoint: libtorch itself does not notice that the numbers in its archives
+// have changed, and may crash where their structure has.
+std::string Digest(absl::string_view bytes) {
+  unsigned char digest[EVP_MAX_MD_SIZE] = {};
+  EVP_Digest(bytes.data(), bytes.size(), digest, nullptr, EVP_sha256(), nullptr);
+  return {reinterpret_cast<const char*>(digest), kDigestBytes};
+}
+
+// The words of `text` that `other` lacks.
+std::string WordsOnlyIn(absl::string_view text, absl::string_view other) {
+  const std::set<absl::string_view> known = absl::StrSplit(other, ' ');
+  std::vector<absl::string_view> words;
+  for (absl::string_view word : absl::StrSplit(text, ' ')) {
+    if (known.count(word) == 0) words.push_back(word);
+  }
+  return words.empty() ? "none of these" : absl::StrJoin(words, " ");
+}
+
+absl::Status Damaged(absl::string_view how) {
+  return absl::InvalidArgumentError(absl::StrCat("the checkpoint is damaged: ", how));
+}
 
 OutputArchive WriteNumbers(const TrainingState& state) {
   OutputArchive numbers;
@@ -53,6 +81,13 @@ void ReadNumbers(InputArchive* numbers, TrainingState* state) {
   state->seconds = Read(numbers, "seconds").toDouble();
 }
 
+// libtorch puts a tensor of any shape in a parameter's place.
+std::vector<std::vector<int64_t>> ShapesOf(const FlowModel& model) {
+  std::vector<std::vector<int64_t>> shapes;
+  for (const torch::Tensor& tensor : StateTensors(model)) shapes.push_back(tensor.sizes().vec());
+  return shapes;
+}
+
 // Throws c10::Error where the archive is not what WriteAll made.
 absl::Status ReadAll(InputArchive* archive, const std::string& description, TrainingState* state) {
   if (Read(archive, "format").toInt() != kCheckpointFormat) {
@@ -60,12 +95,18 @@ absl::Status ReadAll(InputArchive* archive, const std::string& description, Trai
   }
   const std::string written = Read(archive, "description").toStringRef();
   if (written != description) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the checkpoint is of another training: expected ", description, ", got ", written));
+    return absl::InvalidArgumentError(absl::StrCat("the checkpoint is of another training: expected ",
+                                                   WordsOnlyIn(description, written), ", got ",
+                                                   WordsOnlyIn(written, description)));
   }
   InputArchive model, optimizer, numbers;
   archive->read("model", model);
+  const std::vector<std::vector<int64_t>> shapes = ShapesOf(*state->model);
   state->model->load(model);
+  if (ShapesOf(*state->model) != shapes) {
+    return absl::InvalidArgumentError(
+        "the checkpoint is of another training: its parameters have other shapes");
+  }
   archive->read("optimizer", optimizer);
   state->optimizer->load(optimizer);
   archive->read("numbers", numbers);
@@ -76,10 +117,11 @@ absl::Status ReadAll(InputArchive* archive, const std::string& description, Trai
   for (int64_t i = 0; i < best; ++i) {
     archive->read(absl::StrCat("best_", i), state->best[static_cast<size_t>(i)]);
   }
+  state->order = state->order.cpu();
   torch::Tensor generator;
   archive->read("generator", generator);
   at::Generator draws = at::detail::getDefaultCPUGenerator();
-  draws.set_state(generator);
+  draws.set_state(generator.cpu());
   return absl::OkStatus();
 }
 
@@ -128,20 +170,31 @@ absl::Status SaveCheckpoint(const std::string& path, const std::string& descript
   } catch (const std::exception& error) {
     return absl::InternalError(absl::StrCat("libtorch could not write the checkpoint: ", error.what()));
   }
-  return WriteWhole(path, bytes.str());
+  std::string content = bytes.str();
+  content += Digest(content);
+  return WriteWhole(path, content);
 }
 
 absl::Status LoadCheckpoint(const std::string& path, const std::string& description, TrainingState* state) {
-  struct stat info;
-  if (stat(path.c_str(), &info) != 0) {
+  const absl::StatusOr<std::string> bytes = ReadRegularFile(path, kMaxCheckpointBytes);
+  if (absl::IsNotFound(bytes.status())) {
     return absl::NotFoundError("there is no checkpoint to resume from");
+  }
+  if (!bytes.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the checkpoint cannot be read: ", bytes.status().message()));
+  }
+  if (bytes->size() <= kDigestBytes) return Damaged("it has been cut short");
+  const size_t size = bytes->size() - kDigestBytes;
+  if (bytes->substr(size) != Digest(absl::string_view(*bytes).substr(0, size))) {
+    return Damaged("its bytes are not those that were written");
   }
   try {
     InputArchive archive;
-    archive.load_from(path);
+    archive.load_from(bytes->data(), size, state->model->device());
     return ReadAll(&archive, description, state);
   } catch (const std::exception&) {
-    return absl::InvalidArgumentError("the checkpoint is damaged: libtorch cannot read it");
+    return Damaged("libtorch cannot read it");
   }
 }
 

@@ -44,12 +44,13 @@ std::vector<torch::Tensor> StateTensors(const FlowModel& model);
 // Two groups: conditioner weights with the config's weight decay, all else without.
 std::unique_ptr<torch::optim::AdamW> MakeOptimizer(const FlowModel& model, const TrainConfig& config);
 
-// Writes the state and torch's default generator, atomically. `description` is Describe()'s.
+// Writes the state and the default generator of torch on the CPU, atomically; what a GPU draws (dropout,
+// noise) is not the same after a resumption. `description` is DescribeTraining()'s.
 absl::Status SaveCheckpoint(const std::string& path, const std::string& description,
                             const TrainingState& state);
-// Fills a state whose model and optimizer were made from the same configuration, and sets torch's default
-// generator. NotFound if there is no checkpoint; InvalidArgument if it is damaged or of another
-// configuration, and then the state must not be used.
+// Fills a state whose model and optimizer were made from the same configuration, on whatever device they are,
+// and sets torch's default generator. NotFound if there is no checkpoint; InvalidArgument if it is damaged or
+// of another training, and then the state must not be used.
 absl::Status LoadCheckpoint(const std::string& path, const std::string& description, TrainingState* state);
 
 }  // namespace train

@@ -200,7 +200,7 @@ class RunTest(TrainTest):
         self.assertIn("did not finish: go on with --resume", again.stderr)
         other = Training("--resume", f"--data={write_npy(table(rows=ROWS + 10))}", *flags[1:], out=out)
         self.assertEqual(other.code, 2)
-        self.assertIn("the checkpoint is of other data", other.stderr)
+        self.assertIn("the checkpoint is of another training: expected rows=", other.stderr)
         resumed = self.train("--resume", *flags, out=out)
         self.assertEqual([line["epoch"] for line in resumed.log()[:-1]], list(range(1, 61)))
         self.assertEqual(resumed.tensors(), self.train(*flags).tensors())
@@ -233,24 +233,10 @@ class RunTest(TrainTest):
 
     def test_a_config_file_says_what_flags_say_and_flags_come_after_it(self):
         rows = write_npy(table())
-        config = write_text("# small\nlinear = qr\nscale = softplus\nseed=7\nclip = 0\nhidden = 99\n", "small.conf")
+        config = write_text("# small\nlinear = qr\nscale = softplus\nseed=7\nhidden = 99\n", "small.conf")
         by_file = self.train(f"--data={rows}", f"--config={config}")
-        by_flags = self.train(f"--data={rows}", "--linear=qr", "--scale=softplus", "--seed=7", "--clip=0")
+        by_flags = self.train(f"--data={rows}", "--linear=qr", "--scale=softplus", "--seed=7")
         self.assertEqual(by_file.tensors(), by_flags.tensors())
-
-    def test_a_training_that_blows_up_says_where_and_writes_no_flow(self):
-        done = Training(f"--data={write_npy(table() * 1e300)}")  # their deviation is beyond float64's range
-        self.assertEqual(done.code, 1)
-        self.assertRegex(done.stderr, r"\Aglowworm-train: training blew up in epoch 1, step 1: the answer of \w.+\n\Z")
-        self.assertEqual(done.files(), ["training.jsonl"])
-
-    def test_a_flow_is_named_after_its_folder_wherever_the_command_is_run(self):
-        folder = new_folder() / "mine" / "1"
-        folder.mkdir(parents=True)
-        rows = f"--data={write_npy(table())}"
-        done = subprocess.run(command(".", [rows]), cwd=folder, capture_output=True, text=True, timeout=240)
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
-        self.assertIn("\nmine: all epochs done", done.stdout)
 
     def test_the_command_of_the_readme_trains(self):
         readme = (e2e.SOURCE / "README.md").read_text()
@@ -311,8 +297,7 @@ class RefusedTest(TrainTest):
                            ("--linear=svd", '--linear: expected plu|qr|full|learned-permutation, got "svd"'),
                            ("--preset=small", "--preset: expected tabular-glow"),
                            ("--batch=1", "--batch: expected 2 to"), ("--noise=x", "--noise: "),
-                           ("extra", "expected a flag"), ("--name=a\nb", "--name: expected at most 256 bytes"),
-                           ("--preset=image-glow", "rows.npy is a table")):
+                           ("extra", "expected a flag"), ("--preset=image-glow", "rows.npy is a table")):
             with self.subTest(flag):
                 self.refuse(rows, flag, text=text)
         self.refuse(text="--data: expected a file")
