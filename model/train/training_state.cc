@@ -27,8 +27,7 @@ constexpr int64_t kCheckpointFormat = 2;
 constexpr int64_t kMaxCheckpointBytes = int64_t{1} << 36;
 constexpr size_t kDigestBytes = 32;
 
-// SHA-256, the last bytes of a checkpoint: libtorch itself does not notice that the numbers in its archives
-// have changed, and may crash where their structure has.
+// SHA-256, the last bytes of a checkpoint: libtorch takes an archive in which numbers have changed.
 std::string Digest(absl::string_view bytes) {
   unsigned char digest[EVP_MAX_MD_SIZE] = {};
   EVP_Digest(bytes.data(), bytes.size(), digest, nullptr, EVP_sha256(), nullptr);
