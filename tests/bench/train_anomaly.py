@@ -95,8 +95,9 @@ def save_default(found, forests, peers, seeds, folder, **compared):
     for data, of_seed in found.items():
         ours, goal = [one.auroc for one in of_seed.values()], FIXTURES[data] - SLACK
         behind = np.mean(ours) < np.mean(forests[data])
-        rows.append([data, mean_and_spread(ours, 4), f"{FIXTURES[data]:.4f}", "met" if np.mean(ours) >= goal else "missed",
-                     mean_and_spread(forests[data], 4), "the forest" if behind else "ours",
+        rows.append([data, mean_and_spread(ours, 4), f"{FIXTURES[data]:.4f}",
+                     "met" if np.mean(ours) >= goal else "missed", mean_and_spread(forests[data], 4),
+                     "the forest" if behind else "ours",
                      mean_and_spread([one.typical for one in of_seed.values()], 4),
                      mean_and_spread([one.seconds for one in of_seed.values()], 0),
                      " ".join(FLAGS.get(data, [])) or "–"])
@@ -112,13 +113,13 @@ def save_default(found, forests, peers, seeds, folder, **compared):
          f"AUROC of -log p of the test's normal rows and all anomalies: what `glowworm score` prints, from a server in "
          f"float64. Means of seeds {', '.join(map(str, seeds))}, in parentheses the least and the most. The forest: "
          "scikit-learn's IsolationForest as it comes, trained on the same rows. Goal: the fixture's AUROC (of its own "
-         f"split, mammography's with a context) minus {SLACK}. Typicality: |log p - median of the validation rows| in the "
-         "place of -log p. Columns that are constant in a part are left out (cardio's sixth). Trained with --threads=1; "
-         "seconds are wall time of a machine that did other work too."],
+         f"split, mammography's with a context) minus {SLACK}. Typicality: |log p - median of the validation rows| in "
+         "the place of -log p. Columns that are constant in a part are left out (cardio's sixth). Trained with "
+         "--threads=1; seconds are wall time of a machine that did other work too."],
         [section.table(["data", "AUROC", "fixture's", "goal", "isolation forest", "ahead", "typicality", "seconds",
                         "flags beside the preset"], rows),
-         section.table(["data", "seed", "test log-likelihood, ours", "nflows'", "median, ours", "nflows'", "AUROC, ours",
-                        "nflows'", "epochs", "seconds"], likelihoods,
+         section.table(["data", "seed", "test log-likelihood, ours", "nflows'", "median, ours", "nflows'",
+                        "AUROC, ours", "nflows'", "epochs", "seconds"], likelihoods,
                        "Beside nflows 0.14: ActNorm, LULinear, AffineCouplingTransform with a ResidualNet of the same "
                        "size, the same rows, batches, rates, clipping and early stopping; nats of the raw data, mean "
                        "over the test's normal rows with its standard error, and their median, which a few far rows "

@@ -78,5 +78,5 @@ def save(found, preset, flags, folder):
          f"the truth's shows what the grid leaves out. KL(truth || flow) is the mean of log p - log q over {FRESH:,} "
          "fresh samples, in nats, with its standard error. All log p by the server, float64.", "",
          "![the three densities, truth above, flow below](training/densities.png)"],
-        [section.table(["density", "truth's integral", "flow's integral", "1 ± 0.01", "KL, nats", "truth's entropy, nats",
-                        "steps", "seconds"], rows)], folder=folder)
+        [section.table(["density", "truth's integral", "flow's integral", "1 ± 0.01", "KL, nats",
+                        "truth's entropy, nats", "steps", "seconds"], rows)], folder=folder)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What glowworm-train reaches: trains, scores through a server, and writes TRAINING.md from training/*.json. A part that
-has its JSON is kept, a flow in --work that is trained is not trained again; both are made anew with --anew.
+"""What glowworm-train reaches: trains, scores through a server, and writes TRAINING.md from training/*.json. A part
+that has its JSON is kept, a flow in --work that is trained is not trained again; both are made anew with --anew.
 
   tests/bench/train_results.py [--parts=anomaly,tried,densities,linear,step] [--anew] [--quick]
 
@@ -9,16 +9,13 @@ import argparse
 import os
 import pathlib
 import shutil
-import subprocess
 
 import report
-import section
 import train_anomaly
 import train_densities
 import train_linear
 import train_tried
-from anomaly_data import DATA, split
-from train_tried import VARIANTS
+from anomaly_data import split
 from trained_flow import ROOT, Trainer
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -47,8 +44,8 @@ class Parts:
     def anomaly(self):
         found, forests, peers = {}, {}, {}
         for data in self.data_sets:
-            of = train_anomaly.train_and_score(self.trainer(data), data, self.seeds, {"default": VARIANTS["default"]},
-                                               self.epochs)
+            default = {"default": train_tried.VARIANTS["default"]}
+            of = train_anomaly.train_and_score(self.trainer(data), data, self.seeds, default, self.epochs)
             found[data] = {seed: one for (_, seed), one in of.items()}
             forests[data] = [train_anomaly.forest_auroc(data, seed) for seed in self.seeds]
             flags = train_anomaly.merged(train_anomaly.FLAGS.get(data, []), self.epochs)
@@ -61,7 +58,7 @@ class Parts:
     def tried(self):
         found, forests = {}, {}
         for data in self.data_sets:
-            seeds = self.seeds[:train_tried.SEEDS[data]]
+            seeds = train_tried.SEEDS[data][:1 if self.quick else None]
             found[data] = train_anomaly.train_and_score(self.trainer(data), data, seeds, train_tried.variants_of(data),
                                                         self.epochs)
             forests[data] = [train_anomaly.forest_auroc(data, seed) for seed in seeds]

@@ -1,6 +1,6 @@
-"""The parts of train_results.py on tiny sizes: AUROC and the known densities are what they are defined as, a training is
-scored through a server, each section renders, TRAINING.md is what its sections hold. Skips what needs a library that is
-not installed, with the reason."""
+"""The parts of train_results.py on tiny sizes: AUROC and the known densities are what they are defined as, a training
+is scored through a server, each section renders, TRAINING.md is what its sections hold. Skips what needs a library that
+is not installed, with the reason."""
 import importlib.util
 import os
 import pathlib

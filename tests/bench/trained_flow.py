@@ -74,7 +74,8 @@ class Served:
             subprocess.run([self.binaries / "glowworm", "score", f"--server={self.address}", f"--model={name}",
                             f"--input={rows_file}", f"--output={scores}"], check=True)
             with open(scores, newline="") as file:
-                read = [(float(r["log_likelihood"]), float(r["tail_probability"] or "nan")) for r in csv.DictReader(file)]
+                read = [(float(row["log_likelihood"]), float(row["tail_probability"] or "nan"))
+                        for row in csv.DictReader(file)]
         log_p, tail = np.array(read).T
         return np.where(np.isnan(log_p), -np.inf, log_p), tail
 
