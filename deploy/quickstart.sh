@@ -59,10 +59,8 @@ echo "First pixels of row 0, decoded:"
 head -n 1 "$work/decoded.csv" | cut -d, -f1-8
 
 say "Draw 64 images with seed 42"
-images=fashion white=255
-[ -d deploy/repository/fashion ] || images=digits white=16
-show glowworm sample --model="$images" --num=64 --seed=42 --temperature=0.7 --output="$work/samples.npy" \
-  --png="$build/samples.png" --png_range="0:$white"
+show glowworm sample --model=fashion --num=64 --seed=42 --temperature=0.7 --output="$work/samples.npy" \
+  --png="$build/samples.png" --png_range=0:255
 echo "$build/samples.png shows them."
 
 say "Stop"
