@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
@@ -15,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -33,6 +35,7 @@ namespace train {
 namespace {
 
 constexpr int64_t kMaxTrainRowsEvaluated = 10000;
+constexpr size_t kMaxName = 256, kMaxDescription = 16 * 1024;  // bytes, of a flow file
 
 // The files of one training.
 struct Files {
@@ -47,8 +50,22 @@ Files FilesIn(const std::string& folder) {
 // "name" of ".../name/1".
 std::string NameOf(const Config& config) {
   if (!config.name.empty()) return config.name;
-  const std::vector<std::string> parts = absl::StrSplit(config.out, '/', absl::SkipEmpty());
-  return parts.size() >= 2 ? parts[parts.size() - 2] : parts.empty() ? "flow" : parts.back();
+  const std::string whole = std::filesystem::absolute(config.out).lexically_normal().string();
+  const std::vector<std::string> parts = absl::StrSplit(whole, '/', absl::SkipEmpty());
+  return parts.size() >= 2 ? parts[parts.size() - 2] : "flow";
+}
+
+// What a flow file cannot hold is refused before the training, not after it.
+absl::Status CheckTexts(const Config& config) {
+  for (const auto& [flag, text, most] :
+       {std::make_tuple("--name", NameOf(config), kMaxName),
+        std::make_tuple("--description", config.description, kMaxDescription)}) {
+    const bool control = std::any_of(text.begin(), text.end(), [](char c) { return absl::ascii_iscntrl(c); });
+    if (!control && text.size() <= most) continue;
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s: expected at most %d bytes and no control characters", flag, most));
+  }
+  return absl::OkStatus();
 }
 
 // A failure of the output's, whatever the system calls it: not one of the training.
@@ -190,7 +207,8 @@ absl::Status Finish(const Config& config, const DataSplit& data, const Console& 
 
 absl::Status Run(const Config& config, const Console& console) {
   const Files files = FilesIn(config.out);
-  absl::Status status = RefuseTaken(files, config.resume);
+  absl::Status status = CheckTexts(config);
+  if (status.ok()) status = RefuseTaken(files, config.resume);
   if (!status.ok()) return status;
   absl::StatusOr<DataSplit> data = LoadData(config);
   if (!data.ok()) return data.status();

@@ -96,11 +96,11 @@ void Training::BeginEpoch() {
 }
 
 absl::Status Training::BlownUp(const std::string& what) const {
+  const char* const left =
+      state_->best.empty() ? "no epoch was complete" : "the checkpoint of the last good epoch is kept";
   return absl::FailedPreconditionError(
-      absl::StrFormat("training blew up in epoch %d, step %d: %s; the checkpoint of the last good epoch is "
-                      "kept, and a smaller "
-                      "--learning_rate may help",
-                      state_->epoch, state_->step + 1, what));
+      absl::StrFormat("training blew up in epoch %d, step %d: %s; %s, and a smaller --learning_rate may help",
+                      state_->epoch, state_->step + 1, what, left));
 }
 
 absl::Status Training::Step() {

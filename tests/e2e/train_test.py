@@ -233,10 +233,18 @@ class RunTest(TrainTest):
 
     def test_a_config_file_says_what_flags_say_and_flags_come_after_it(self):
         rows = write_npy(table())
-        config = write_text("# small\nlinear = qr\nscale = softplus\nseed=7\nhidden = 99\n", "small.conf")
+        config = write_text("# small\nlinear = qr\nscale = softplus\nseed=7\nclip = 0\nhidden = 99\n", "small.conf")
         by_file = self.train(f"--data={rows}", f"--config={config}")
-        by_flags = self.train(f"--data={rows}", "--linear=qr", "--scale=softplus", "--seed=7")
+        by_flags = self.train(f"--data={rows}", "--linear=qr", "--scale=softplus", "--seed=7", "--clip=0")
         self.assertEqual(by_file.tensors(), by_flags.tensors())
+
+    def test_a_flow_is_named_after_its_folder_wherever_the_command_is_run(self):
+        folder = new_folder() / "mine" / "1"
+        folder.mkdir(parents=True)
+        rows = f"--data={write_npy(table())}"
+        done = subprocess.run(command(".", [rows]), cwd=folder, capture_output=True, text=True, timeout=240)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("\nmine: all epochs done", done.stdout)
 
     def test_the_command_of_the_readme_trains(self):
         readme = (e2e.SOURCE / "README.md").read_text()
@@ -272,6 +280,7 @@ class RefusedTest(TrainTest):
         self.refuse_rows(constant, "rows.npy: column 3 is 7 in every row")
         self.refuse_rows(table(rows=1), "rows.npy: expected at least 2 rows, got 1")
         self.refuse_rows(table().astype("i4"), "values of type '<i4' are not taken")
+        self.refuse_rows(table() * 1e300, "feature 1 of rows.npy is too large")
         self.refuse_rows(table(features=1), "at least 2 features")
         self.refuse_rows(np.zeros((9, 4, 4)), "images, which are read as uint8")
 
@@ -297,7 +306,8 @@ class RefusedTest(TrainTest):
                            ("--linear=svd", '--linear: expected plu|qr|full|learned-permutation, got "svd"'),
                            ("--preset=small", "--preset: expected tabular-glow"),
                            ("--batch=1", "--batch: expected 2 to"), ("--noise=x", "--noise: "),
-                           ("extra", "expected a flag"), ("--preset=image-glow", "rows.npy is a table")):
+                           ("extra", "expected a flag"), ("--name=a\nb", "--name: expected at most 256 bytes"),
+                           ("--preset=image-glow", "rows.npy is a table")):
             with self.subTest(flag):
                 self.refuse(rows, flag, text=text)
         self.refuse(text="--data: expected a file")
