@@ -37,8 +37,8 @@ SAMPLES, SAMPLE_SEED, LOW_TEMPERATURE = 64, 1, 0.7
 BREAST_CANCER_FLAGS = ["--steps=4", "--hidden=16", "--blocks=1", "--noise=0.05", "--weight_decay=1", "--batch=32",
                        "--learning_rate=0.003", "--epochs=150", "--patience=30", "--validation_fraction=0.2",
                        "--threads=1"]
-FASHION_FLAGS = ["--preset=image-glow-small", "--validation_fraction=0.02", "--pad=2", "--batch=32",
-                 "--learning_rate=0.0015", "--warmup_epochs=0.3", "--max_minutes=50", "--threads=1"]
+FASHION_FLAGS = ["--preset=image-glow-small", "--validation_fraction=0.02", "--pad=2", "--max_minutes=50",
+                 "--threads=1"]
 
 TITLES = {
     "breast-cancer": "Breast cancer: 30 measurements of cell nuclei, benign ones only",

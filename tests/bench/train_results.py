@@ -2,7 +2,7 @@
 """What glowworm-train reaches: trains, scores through a server, and writes TRAINING.md from training/*.json. A part
 that has its JSON is kept, a flow in --work that is trained is not trained again; both are made anew with --anew.
 
-  tests/bench/train_results.py [--parts=anomaly,tried,densities,linear,step] [--anew] [--quick]
+  tests/bench/train_results.py [--parts=anomaly,tried,densities,linear,step,image] [--anew] [--quick]
 
 Run by the Python of tests/bench/setup.sh's environment. Tested by tests/bench/train_smoke_test.py."""
 import argparse
@@ -13,6 +13,7 @@ import shutil
 import report
 import train_anomaly
 import train_densities
+import train_image
 import train_linear
 import train_tried
 from anomaly_data import split
@@ -80,10 +81,13 @@ class Parts:
         found = train_linear.step_times(self.binaries / "glowworm-linear-step", rounds, sizes)
         train_linear.save_step_times(found, rounds, f"{before:.2f} and {os.getloadavg()[0]:.2f}", self.results)
 
+    def image(self):
+        train_image.save(self.results)
+
 
 # Part -> the section's file, without .json.
 FILES = {"anomaly": "10-anomaly", "tried": "11-anomaly-tried", "densities": "20-densities",
-         "linear": "30-linear-training", "step": "31-linear-step"}
+         "linear": "30-linear-training", "step": "31-linear-step", "image": "40-fashion"}
 
 
 def write_report(results, out):

@@ -13,6 +13,7 @@ import numpy as np
 import report
 import train_anomaly
 import train_densities
+import train_image
 import train_linear
 import train_results
 import train_tried
@@ -49,6 +50,13 @@ class TrainResultsTest(unittest.TestCase):
         normal, strange = rng.integers(0, 9, 50), rng.integers(3, 12, 20)
         pairs = np.sign(strange[:, None] - normal[None])
         self.assertAlmostEqual(auroc(normal, strange), (pairs.mean() + 1) / 2, places=12)
+
+    def test_the_image_section_says_what_the_bundled_file_says(self):
+        train_image.save(self.folder)
+        text = self.report()
+        bits = train_image.provenance(train_image.BUNDLED / "fashion" / "1" / "flow.safetensors")["test_bits_per_dim"]
+        self.assertIn(f"| {float(bits):.3f} | ≤ 3.3 | met |", text)
+        self.assertEqual(train_image.met(3.31, 3.3), "missed")
 
     @unittest.skipUnless(DATA.exists(), "no shared/data beside the sources")
     def test_a_split_keeps_every_row_once_and_anomalies_apart(self):
