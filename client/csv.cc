@@ -9,6 +9,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -16,6 +17,11 @@
 
 namespace glowworm {
 namespace client {
+namespace {
+
+constexpr absl::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
+}  // namespace
 
 CsvReader::CsvReader(std::unique_ptr<ByteReader> bytes, CsvHeader header, std::vector<bool> ignored)
     : bytes_(std::move(bytes)), header_(header), ignored_(std::move(ignored)) {
@@ -38,7 +44,6 @@ void CsvReader::Fail(size_t column, absl::string_view why) {
 
 void CsvReader::TakeField(absl::string_view text) {
   if (!status_.ok()) return;
-  if (line_ == 1 && column_ == 0) absl::ConsumePrefix(&text, "\xEF\xBB\xBF");  // a byte order mark
   ++column_;
   if (column_ > (columns_ == 0 ? kMaxCsvColumns : columns_)) {
     return Fail(column_,
@@ -79,14 +84,23 @@ void CsvReader::TakeRow() {
 }
 
 absl::Status CsvReader::Feed() {
-  absl::StatusOr<std::string> piece = bytes_->ReadSome();
+  const absl::StatusOr<std::string> piece = bytes_->ReadSome();
   if (!piece.ok()) return piece.status();
   const bool end = piece->empty();
-  const bool bad =
-      end ? csv_fini(&parser_, OnField, OnRow, this) != 0
-          : csv_parse(&parser_, piece->data(), piece->size(), OnField, OnRow, this) != piece->size();
+  absl::string_view text = *piece;
+  if (!begun_) {
+    begin_ += *piece;
+    if (!end && begin_.size() < kByteOrderMark.size() && absl::StartsWith(kByteOrderMark, begin_)) {
+      return absl::OkStatus();
+    }
+    begun_ = true;
+    text = begin_;
+    absl::ConsumePrefix(&text, kByteOrderMark);
+  }
+  bool bad = csv_parse(&parser_, text.data(), text.size(), OnField, OnRow, this) != text.size();
+  if (end && !bad) bad = csv_fini(&parser_, OnField, OnRow, this) != 0;
   if (bad) Fail(column_ + 1, "a quote is out of place or not closed");
-  if (csv_get_buffer_size(&parser_) > 2 * kMaxCsvField + piece->size()) {
+  if (csv_get_buffer_size(&parser_) > 2 * kMaxCsvField + text.size()) {
     Fail(column_ + 1, absl::StrCat("a field of more than ", kMaxCsvField, " bytes"));
   }
   ended_ = end;

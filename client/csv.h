@@ -62,6 +62,8 @@ class CsvReader {
   const CsvHeader header_;
   const std::vector<bool> ignored_;
   csv_parser parser_;
+  bool begun_ = false;  // libcsv has seen the first bytes
+  std::string begin_;   // until then: they may be a byte order mark, which is no part of the first field
   bool ended_ = false;
   absl::Status status_;
 

@@ -6,9 +6,11 @@
 #include <c10/util/Exception.h>
 #include <torch/nn/functional/padding.h>
 
+#include <algorithm>
 #include <new>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "model/flow_file_parts.h"
 #include "model/train/columns.h"
@@ -49,7 +51,7 @@ absl::Status TakeTable(const Table& table, const TableColumns& columns, const Da
   absl::Status status = CheckRows(table.rows());
   if (status.ok()) status = table.CheckFinite(columns.features);
   if (status.ok()) status = table.CheckFinite(columns.context);
-  if (status.ok()) status = table.CheckVaried(columns.features);
+  if (status.ok() && !source.only_evaluated) status = table.CheckVaried(columns.features);
   if (status.ok() && columns.label >= 0) status = TakeLabels(table, columns.label, set);
   if (!status.ok()) return status;
   set->x = table.Select(columns.features);
@@ -182,6 +184,12 @@ std::string EventText(const EventShape& event) {
   return absl::StrCat("images of ", event.channels, "x", event.height, "x", event.width);
 }
 
+bool Contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+std::string Quoted(absl::string_view name) { return absl::StrCat("\"", absl::CHexEscape(name), "\""); }
+
 int64_t ContextSize(const DataSet& set) { return set.context.defined() ? set.context.size(1) : 0; }
 
 }  // namespace
@@ -204,6 +212,12 @@ absl::Status CheckSameKind(const DataSet& data, const DataSet& other) {
     return InFile(other.name, Refuse(absl::StrCat(got, "; expected ", expected, " as in ", data.name)));
   };
   if (!(data.event == other.event)) return refuse(EventText(other.event), EventText(data.event));
+  for (size_t i = 0; i < std::min(data.columns.size(), other.columns.size()); ++i) {
+    const std::string& name = other.columns[i];
+    // Other names for the same features are fine, the same names at other places are not.
+    if (name == data.columns[i] || !Contains(data.columns, name)) continue;
+    return refuse(absl::StrCat("feature ", i + 1, " is named ", Quoted(name)), Quoted(data.columns[i]));
+  }
   if (ContextSize(data) != ContextSize(other)) {
     return refuse(absl::StrCat(ContextSize(other), " values of context a row"),
                   absl::StrCat(ContextSize(data)));

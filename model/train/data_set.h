@@ -29,6 +29,7 @@ struct DataSource {
   std::string context;                        // a file (n, s); empty: none
   std::string labels;                         // a file (n); empty: none
   int64_t pad = 0;                            // black pixels added on each side of an image
+  bool only_evaluated = false;                // a feature may be constant: nothing is learned from these rows
 };
 
 struct DataSet {
@@ -55,7 +56,7 @@ struct DataSet {
 absl::StatusOr<DataSet> LoadDataSet(const DataSource& source);
 
 // InvalidArgument unless rows of `other` can be evaluated by a flow trained on `data`: the same event,
-// context size, and labels or not, none beyond the classes of `data`.
+// context size, and labels or not, none beyond the classes of `data`; named features not in another order.
 absl::Status CheckSameKind(const DataSet& data, const DataSet& other);
 
 // Rows `index`, (k) int64, of `data`, in that order.

@@ -21,6 +21,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "model/flow_file.h"
 #include "model/train/atomic_file.h"
 #include "model/train/evaluation.h"
 #include "model/train/histogram.h"
@@ -35,7 +36,7 @@ namespace train {
 namespace {
 
 constexpr int64_t kMaxTrainRowsEvaluated = 10000;
-constexpr size_t kMaxName = 256, kMaxDescription = 16 * 1024;  // bytes, of a flow file
+constexpr size_t kMaxName = 256, kMaxDescription = 16 * 1024, kMaxEntry = 4096;  // bytes, of a flow file
 
 // The files of one training.
 struct Files {
@@ -102,6 +103,7 @@ absl::StatusOr<DataSplit> LoadData(const Config& config) {
     source.data = path;
     source.context.clear();
     source.labels.clear();
+    source.only_evaluated = true;
     absl::StatusOr<DataSet> loaded = LoadDataSet(source);
     if (!loaded.ok()) return loaded.status();
     *other = *std::move(loaded);
@@ -143,13 +145,21 @@ std::pair<double, double> MeanNats(FlowModel* model, const DataSet& data) {
   return {nats.mean().item<double>(), error};
 }
 
+// As much of it as a flow file holds in an entry of its provenance.
+std::string EntryText(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return absl::ascii_iscntrl(c); }, ' ');
+  if (text.size() <= kMaxEntry) return text;
+  return absl::StrCat(text.substr(0, kMaxEntry - 3), "...");
+}
+
 std::map<std::string, std::string> Provenance(const Config& config, const DataSplit& data,
                                               const TrainingSummary& summary, const Console& console) {
   return {
-      {"data", data.train.name},
+      {"data", EntryText(data.train.name)},
       {"data_sha256", data.train.sha256},
       {"date", console.now_date()},
-      {"flags", Describe(config)},
+      {"flags", EntryText(Describe(config))},
       {"glowworm_version", GLOWWORM_VERSION},
       {"libtorch_version", TORCH_VERSION},
       {"test_log_likelihood", absl::StrFormat("%.6f", -summary.test_nats)},
@@ -158,8 +168,21 @@ std::map<std::string, std::string> Provenance(const Config& config, const DataSp
       {"train_rows", absl::StrCat(data.train.rows())},
       {"validation_rows", absl::StrCat(data.validation.rows())},
       {"test_rows", absl::StrCat(data.test.rows())},
-      {"columns", absl::StrJoin(data.train.columns, ",")},
+      {"columns", EntryText(absl::StrJoin(data.train.columns, ","))},
   };
+}
+
+// What the file's format cannot hold is found before the training, not after it.
+absl::Status CheckServable(const Config& config, const DataSplit& data, const Console& console,
+                           const FlowModel& model) {
+  FlowSpec spec = model.Export();
+  spec.name = NameOf(config);
+  spec.description = config.description;
+  spec.provenance = Provenance(config, data, TrainingSummary(), console);
+  const absl::Status read = ParseFlowFile(SerializeFlow(spec)).status();
+  if (read.ok()) return read;
+  return absl::InvalidArgumentError(
+      absl::StrCat("a file of this flow could not be served: ", read.message()));
 }
 
 // Begins or resumes. Nothing is drawn from the generator before.
@@ -216,7 +239,11 @@ absl::Status Run(const Config& config, const Console& console) {
 
   absl::StatusOr<TrainingState> state = BeginOrResume(config, data->train, files.checkpoint);
   if (!state.ok()) return state.status();
+  status = CheckServable(config, *data, console, *state->model);
+  if (!status.ok()) return status;
   status = PrepareFolder(config.out);  // not before all else is known to be good: nothing is left behind
+  if (!status.ok()) return status;
+  status = RefuseTaken(files, config.resume);  // by a training that ended while the data were read
   if (!status.ok()) return status;
   absl::StatusOr<std::unique_ptr<TrainingLog>> log = TrainingLog::Open(files.log, config.resume);
   if (!log.ok()) return log.status();

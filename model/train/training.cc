@@ -123,8 +123,9 @@ absl::Status Training::Step() {
   const torch::Tensor loss = -log_prob.mean();
   const double nats = loss.item<double>();
   if (!std::isfinite(nats)) {
-    return BlownUp(absl::StrCat("the answer of ", model.FirstNonFinite(batch.features, batch.conditions),
-                                " is not finite"));
+    const std::string layer = model.FirstNonFinite(batch.features, batch.conditions);
+    return BlownUp(
+        absl::StrCat("the answer of ", layer.empty() ? "the preprocessing" : layer, " is not finite"));
   }
   loss.backward();
   const double norm = torch::nn::utils::clip_grad_norm_(

@@ -3,6 +3,7 @@
 #include "model/train/training_log.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "model/regular_file.h"
@@ -153,9 +155,15 @@ std::string JsonLine(const TrainingSummary& summary) {
 }
 
 absl::StatusOr<std::unique_ptr<TrainingLog>> TrainingLog::Open(const std::string& path, bool resume) {
-  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | (resume ? 0 : O_TRUNC), 0666);
+  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (fd < 0) return FileError(path, "cannot be opened", errno);
   auto log = absl::WrapUnique(new TrainingLog(NameOfFile(path), fd));
+  // Where the file system has no locks, nothing is known of others.
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    return absl::AlreadyExistsError(absl::StrCat(
+        NameOfFile(path), " is being written by another training; expected a folder of its own"));
+  }
+  if (!resume && ftruncate(fd, 0) != 0) return FileError(path, "cannot be begun anew", errno);
   if (resume && !CutUnfinishedLine(fd)) return FileError(path, "cannot be resumed", errno);
   return log;
 }

@@ -24,7 +24,8 @@ std::string JsonLine(const TrainingSummary& summary);
 class TrainingLog {
  public:
   // Appends to the file if `resume`, after cutting off a last line that a crash left unfinished; otherwise
-  // begins it anew. A failure says why, without folders.
+  // begins it anew. AlreadyExists while another log of this file is open, here or in another process: two
+  // trainings must not share a folder. A failure says why, without folders.
   static absl::StatusOr<std::unique_ptr<TrainingLog>> Open(const std::string& path, bool resume);
   ~TrainingLog();
   TrainingLog(const TrainingLog&) = delete;

@@ -93,6 +93,10 @@ TEST(Csv, AHeadersFieldsAreItsNames) {
   EXPECT_THAT(Names("1,2\n", CsvHeader::kNo), ElementsAre());
 }
 
+TEST(Csv, AQuoteMayFollowAByteOrderMark) {
+  EXPECT_THAT(Names("\xEF\xBB\xBF\"a\",b\r\n1,2\r\n", CsvHeader::kDetect), ElementsAre("a", "b"));
+}
+
 TEST(Csv, AnIgnoredColumnMayHoldAnyText) {
   for (const CsvHeader header : {CsvHeader::kYes, CsvHeader::kNo}) {
     const std::string text = header == CsvHeader::kYes ? "id,x\nann,1\n,2\n" : "ann,1\n,2\n";

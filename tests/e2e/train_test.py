@@ -147,6 +147,12 @@ class ServedTest(TrainTest):
         by_array = self.train(f"--data={write_npy(x[:, [2, 0]])}")
         self.assertEqual(done.tensors(), by_array.tensors())
 
+    def test_names_of_many_columns_are_cut_to_what_a_file_holds(self):
+        x = table(features=200)
+        text = csv_of({f"a measurement with a long name {i}": x[:, i] for i in range(200)})
+        columns = self.train(f"--data={write_text(text)}", "--epochs=1").spec()["provenance"]["columns"]
+        self.assertEqual((len(columns), columns[-3:]), (4096, "..."))
+
     def test_context_columns_move_the_density(self):
         t = np.random.default_rng(2).choice([-2.0, 2.0], ROWS)
         x = table() / 4 + t[:, None]

@@ -364,6 +364,26 @@ TEST(CheckSameKind, EveryDifferenceIsNamed) {
             "b: label 2; expected labels below 2 as in a");
 }
 
+DataSet WithNames(const std::string& name, const std::vector<std::string>& columns) {
+  DataSet set = OfKind(name, {static_cast<int64_t>(columns.size())});
+  set.columns = columns;
+  return set;
+}
+
+TEST(CheckSameKind, FeaturesInAnotherOrderAreRefusedByName) {
+  const DataSet data = WithNames("a", {"age", "dose"});
+  EXPECT_EQ(Difference(data, WithNames("b", {"dose", "age"})),
+            "b: feature 1 is named \"dose\"; expected \"age\" as in a");
+  EXPECT_EQ(Difference(data, WithNames("b", {"Age", "Dose"})), "");
+  EXPECT_EQ(Difference(data, OfKind("b", {2})), "");
+}
+
+TEST_F(DataSetTest, ARowOnlyEvaluatedMayHaveAConstantFeature) {
+  DataSource source = Write("test.csv", "1,2\n1,3\n");
+  source.only_evaluated = true;
+  EXPECT_EQ(Load(source).rows(), 2);
+}
+
 }  // namespace
 }  // namespace train
 }  // namespace glowworm

@@ -122,6 +122,19 @@ TEST(TrainingLog, ALogBegunAnewForgetsAndAResumedOneGoesOn) {
   EXPECT_THAT(EpochsOf(ReadEpochs(folder.File("log"))), ElementsAre(1));
 }
 
+TEST(TrainingLog, TwoTrainingsCannotShareOne) {
+  const TemporaryFolder folder;
+  auto first = OpenLog(folder.File("log"), false);
+  ASSERT_TRUE(first->Write(Epoch(1)).ok());
+  for (const bool resume : {false, true}) {
+    EXPECT_EQ(TrainingLog::Open(folder.File("log"), resume).status().message(),
+              "log is being written by another training; expected a folder of its own");
+  }
+  EXPECT_THAT(EpochsOf(ReadEpochs(folder.File("log"))), ElementsAre(1)) << "nothing is begun anew";
+  first.reset();
+  EXPECT_TRUE(TrainingLog::Open(folder.File("log"), false).ok());
+}
+
 TEST(TrainingLog, ALineCutShortByACrashIsLeftOutAndCutOff) {
   const TemporaryFolder folder;
   const std::string first = JsonLine(Epoch(1)) + "\n", second = JsonLine(Epoch(2)) + "\n";
