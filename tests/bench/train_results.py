@@ -63,7 +63,13 @@ class Parts:
             found[data] = train_anomaly.train_and_score(self.trainer(data), data, seeds, train_tried.variants_of(data),
                                                         self.epochs)
             forests[data] = [train_anomaly.forest_auroc(data, seed) for seed in seeds]
-        train_tried.save(found, forests, self.results)
+        confirmed = {data: self.confirm(data) for data in train_tried.CONFIRMED if not self.quick}
+        train_tried.save(found, forests, confirmed, self.results)
+
+    def confirm(self, data):
+        seeds, best = train_tried.CONFIRMING_SEEDS, {train_tried.BEST: train_tried.VARIANTS[train_tried.BEST]}
+        of = train_anomaly.train_and_score(self.trainer(data), data, seeds, best)
+        return [one.auroc for one in of.values()], [train_anomaly.forest_auroc(data, seed) for seed in seeds]
 
     def densities(self):
         flags = ["--epochs=2"] if self.quick else ["--epochs=30"]

@@ -113,7 +113,7 @@ class TrainResultsTest(unittest.TestCase):
         one = found["default", 0]
         peer = {"auroc": 0.5, "log_likelihood": -1.0, "median": -1.0, "seconds": 1.0, "epochs": 2}
         train_anomaly.save_default({"thyroid": {0: one}}, {"thyroid": [0.5]}, {"thyroid": {0: peer}}, [0], self.folder)
-        train_tried.save({"thyroid": found}, {"thyroid": [0.5]}, self.folder)
+        train_tried.save({"thyroid": found}, {"thyroid": [0.5]}, {"thyroid": ([0.5], [0.5])}, self.folder)
         self.assertIn(f"| thyroid | {one.auroc:.4f} | 0.9833 |", self.report())
 
     @needs_trainer
