@@ -28,7 +28,8 @@ absl::Status CheckFlow(const FlowConfig& flow) {
         Within("hidden", static_cast<double>(flow.hidden), 1, kMaxHidden),
         Within("blocks", static_cast<double>(flow.blocks), 0, kMaxBlocks),
         Within("dropout", flow.dropout, 0, 0.9), Within("bins", static_cast<double>(flow.bins), 2, kMaxBins),
-        Within("tail_bound", flow.tail_bound, 0.1, 1000), Within("logit_alpha", flow.logit_alpha, 0, 0.49)}) {
+        Within("tail_bound", flow.tail_bound, 0.1, 1000),
+        Within("logit_alpha", flow.logit_alpha, 1e-6, 0.49)}) {
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
@@ -112,7 +113,8 @@ absl::StatusOr<Config> Preset(absl::string_view name) {
     ImageDefaults(&config);
     config.flow.steps = 8;
     config.flow.hidden = 64;
-    // Sized for an hour on two cores and sixty thousand images of 32x32: small batches make the most of few epochs.
+    // Sized for an hour on two cores and sixty thousand images of 32x32: small batches make the most of few
+    // epochs.
     config.train.epochs = 10;
     config.train.batch = 32;
     config.train.learning_rate = 1.5e-3;

@@ -72,8 +72,9 @@ absl::Status CheckFits(const FlowConfig& config, const DataSet& train) {
 ContextScale ScaleOf(const torch::Tensor& context) {
   if (!context.defined()) return {};
   const torch::Tensor deviation = context.std(0, /*unbiased=*/false);
-  // A constant context says nothing; it is left where it is.
-  return {context.mean(0), torch::where(deviation > 0, deviation, torch::ones_like(deviation))};
+  // A constant context says nothing; it is left where it is. Its deviation may come out as a rounding error.
+  const torch::Tensor constant = context.amax(0) == context.amin(0);
+  return {context.mean(0), torch::where(constant, torch::ones_like(deviation), deviation)};
 }
 
 std::vector<int64_t> RowsOfClasses(const DataSet& data) {

@@ -66,8 +66,20 @@ Calibration Quantiles(std::vector<double> values) {
   return calibration;
 }
 
-DataSet FirstRows(const DataSet& data, int64_t rows) {
-  return Rows(data, torch::arange(std::min(data.rows(), rows), torch::kInt64));
+// `count` rows, evenly spaced. REQUIRES: count <= data.rows()
+DataSet SpacedRows(const DataSet& data, int64_t count) {
+  return Rows(data, torch::arange(count, torch::kInt64) * data.rows() / std::max<int64_t>(1, count));
+}
+
+// How many rows of each part are used: all, or each part's share of kMaxHeldOutRows.
+std::vector<int64_t> RowsUsed(const std::vector<const DataSet*>& parts) {
+  int64_t all = 0;
+  for (const DataSet* part : parts) all += part->rows();
+  std::vector<int64_t> used;
+  for (const DataSet* part : parts) {
+    used.push_back(all <= kMaxHeldOutRows ? part->rows() : part->rows() * kMaxHeldOutRows / all);
+  }
+  return used;
 }
 
 absl::StatusOr<double> Disagreement(const std::vector<double>& ours, const torch::Tensor& theirs) {
@@ -129,10 +141,14 @@ absl::StatusOr<Published> PublishAs(FlowSpec spec, FlowModel* model,
   absl::StatusOr<std::unique_ptr<const Flow>> flow = Flow::Create(draft->spec, InFloat64());
   if (!flow.ok()) return flow.status();
   Published published;
-  for (const DataSet* part : held_out) {
-    const auto seen = static_cast<int64_t>(published.log_likelihood.size());
-    if (seen == kMaxHeldOutRows) break;
-    const DataSet rows = FirstRows(*part, kMaxHeldOutRows - seen);
+  published.rows = RowsUsed(held_out);
+  DataSet read_back;  // the first rows used
+  for (size_t i = 0; i < held_out.size(); ++i) {
+    if (published.rows[i] == 0) continue;
+    const DataSet rows = SpacedRows(*held_out[i], published.rows[i]);
+    if (read_back.rows() == 0) {
+      read_back = Rows(rows, torch::arange(std::min(rows.rows(), kRowsReadBack), torch::kInt64));
+    }
     const std::vector<double> ours = ServedLogLikelihoods(**flow, rows);
     absl::StatusOr<double> worst = Disagreement(ours, LogProbs(model, rows, PixelNoise::kNone));
     if (!worst.ok()) return worst.status();
@@ -143,8 +159,7 @@ absl::StatusOr<Published> PublishAs(FlowSpec spec, FlowModel* model,
   const std::string bytes = SerializeFlow(spec);
   const absl::Status written = WriteWhole(path, bytes);
   if (!written.ok()) return written;
-  const absl::Status stored =
-      CheckStored(path, FirstRows(*held_out.front(), kRowsReadBack), published.log_likelihood);
+  const absl::Status stored = CheckStored(path, read_back, published.log_likelihood);
   if (!stored.ok()) {
     unlink(path.c_str());
     return stored;

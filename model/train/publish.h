@@ -20,11 +20,13 @@ namespace train {
 
 // |log p - log p'| <= kAgreement * max(1, |log p|), both in float64.
 constexpr double kAgreement = 1e-8;
-constexpr int64_t kMaxHeldOutRows = 4096;  // compared and used for the quantiles
+// Compared and used for the quantiles: all held-out rows or, of more, so many, evenly spaced over each part.
+constexpr int64_t kMaxHeldOutRows = 4096;
 
 struct Published {
   double disagreement = 0;             // the largest, relative to max(1, |log p|)
-  std::vector<double> log_likelihood;  // of the held-out rows, by the serving library in float64
+  std::vector<double> log_likelihood;  // of the rows used, part by part, by the serving library in float64
+  std::vector<int64_t> rows;           // used of each part
 };
 
 // Writes `path` whole or not at all. The file has calibration quantiles from `held_out` rows and

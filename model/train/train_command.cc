@@ -221,8 +221,8 @@ absl::Status Finish(const Config& config, const DataSplit& data, const Console& 
   if (!logged.ok()) return logged;
   unlink(files.checkpoint.c_str());
   std::fputs(SummaryText(summary).c_str(), console.out);
-  std::vector<double> shown = published->log_likelihood;  // the validation rows are the first
-  shown.resize(std::min(shown.size(), static_cast<size_t>(data.validation.rows())));
+  std::vector<double> shown = published->log_likelihood;
+  shown.resize(static_cast<size_t>(published->rows[0]));  // those of validation
   std::fputs(HistogramText(shown, "log p of validation rows, nats").c_str(), console.out);
   std::fflush(console.out);
   return absl::OkStatus();

@@ -4,6 +4,8 @@
 #include <openssl/evp.h>
 #include <torch/serialize/archive.h>
 
+#include <algorithm>
+#include <iterator>
 #include <set>
 #include <sstream>
 #include <utility>
@@ -42,6 +44,23 @@ std::string WordsOnlyIn(absl::string_view text, absl::string_view other) {
     if (known.count(word) == 0) words.push_back(word);
   }
   return words.empty() ? "none of these" : absl::StrJoin(words, " ");
+}
+
+// What a training may be resumed with other values of: how fast and how long, not what. A training that blew
+// up goes on from its last good epoch with a smaller rate.
+constexpr absl::string_view kChangeable[] = {
+    "learning_rate=", "warmup_epochs=",       "clip=", "epochs=", "patience=",
+    "max_minutes=",   "max_condition_number="};
+
+// `description` without these.
+std::string Fixed(absl::string_view description) {
+  std::vector<absl::string_view> words = absl::StrSplit(description, ' ');
+  const auto changeable = [](absl::string_view word) {
+    return std::any_of(std::begin(kChangeable), std::end(kChangeable),
+                       [&](absl::string_view key) { return absl::StartsWith(word, key); });
+  };
+  words.erase(std::remove_if(words.begin(), words.end(), changeable), words.end());
+  return absl::StrJoin(words, " ");
 }
 
 absl::Status Damaged(absl::string_view how) {
@@ -92,11 +111,11 @@ absl::Status ReadAll(InputArchive* archive, const std::string& description, Trai
   if (Read(archive, "format").toInt() != kCheckpointFormat) {
     return absl::InvalidArgumentError("the checkpoint was written by another version of glowworm-train");
   }
-  const std::string written = Read(archive, "description").toStringRef();
-  if (written != description) {
+  const std::string written = Fixed(Read(archive, "description").toStringRef()), wanted = Fixed(description);
+  if (written != wanted) {
     return absl::InvalidArgumentError(absl::StrCat("the checkpoint is of another training: expected ",
-                                                   WordsOnlyIn(description, written), ", got ",
-                                                   WordsOnlyIn(written, description)));
+                                                   WordsOnlyIn(wanted, written), ", got ",
+                                                   WordsOnlyIn(written, wanted)));
   }
   InputArchive model, optimizer, numbers;
   archive->read("model", model);

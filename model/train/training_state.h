@@ -50,7 +50,7 @@ absl::Status SaveCheckpoint(const std::string& path, const std::string& descript
                             const TrainingState& state);
 // Fills a state whose model and optimizer were made from the same configuration, on whatever device they are,
 // and sets torch's default generator. NotFound if there is no checkpoint; InvalidArgument if it is damaged or
-// of another training, and then the state must not be used.
+// of another training (another rate, clipping or length is none), and then the state must not be used.
 absl::Status LoadCheckpoint(const std::string& path, const std::string& description, TrainingState* state);
 
 }  // namespace train

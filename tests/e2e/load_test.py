@@ -39,7 +39,8 @@ class LoadTest(unittest.TestCase):
         return rows / (server.metric("glowworm_batch_rows_count") - batches)
 
     def test_a_queue_delay_gathers_rows(self):
-        self.assertGreater(self.concurrent_single_rows("--max_queue_delay_us=2000"), 8)
+        # Long enough for callers that get little of the machine.
+        self.assertGreater(self.concurrent_single_rows("--max_queue_delay_us=20000"), 8)
 
     def test_without_a_delay_every_answer_is_right_too(self):
         self.assertGreaterEqual(self.concurrent_single_rows(), 1)

@@ -114,6 +114,17 @@ TEST_F(Checkpoint, OfAnotherConfigurationIsRefused) {
   EXPECT_EQ(status.message(), "the checkpoint is of another training: expected steps=2, got steps=1");
 }
 
+TEST_F(Checkpoint, OfAnotherRateAndLengthIsTaken) {
+  const std::string description = "steps=1 learning_rate=1 clip=5 epochs=3 patience=2 seed=4";
+  ASSERT_TRUE(SaveCheckpoint(path(), description, Begun(3)).ok());
+  TrainingState state = Begun(3);
+  EXPECT_TRUE(
+      LoadCheckpoint(path(), "steps=1 learning_rate=0.1 clip=1 epochs=9 patience=5 seed=4", &state).ok());
+  const absl::Status status =
+      LoadCheckpoint(path(), "steps=1 learning_rate=0.1 clip=1 epochs=9 patience=5 seed=5", &state);
+  EXPECT_EQ(status.message(), "the checkpoint is of another training: expected seed=5, got seed=4");
+}
+
 TEST_F(Checkpoint, OfOtherShapesIsRefused) {
   ASSERT_TRUE(Save(Begun(4)).ok());
   TrainingState state = Begun(3);

@@ -185,7 +185,9 @@ TEST(Flags, NumbersOutsideOfTheirRangeAreRefused) {
   EXPECT_EQ(Refusal("--bins=1"), "--bins: expected 2 to 256, got 1");
   EXPECT_EQ(Refusal("--dropout=1"), "--dropout: expected 0 to 0.9, got 1");
   EXPECT_EQ(Refusal("--tail_bound=0"), "--tail_bound: expected 0.1 to 1000, got 0");
-  EXPECT_EQ(Refusal("--logit_alpha=0.5"), "--logit_alpha: expected 0 to 0.49, got 0.5");
+  // With 0, float32 would round the brightest pixels to infinity.
+  EXPECT_EQ(Refusal("--logit_alpha=0"), "--logit_alpha: expected 1e-06 to 0.49, got 0");
+  EXPECT_EQ(Refusal("--logit_alpha=0.5"), "--logit_alpha: expected 1e-06 to 0.49, got 0.5");
   EXPECT_EQ(Refusal("--learning_rate=0"), "--learning_rate: expected 1e-09 to 1, got 0");
   EXPECT_EQ(Refusal("--warmup_epochs=-1"), "--warmup_epochs: expected 0 to 1000000, got -1");
   EXPECT_EQ(Refusal("--clip=-1"), "--clip: expected 0 to 1e+12, got -1");

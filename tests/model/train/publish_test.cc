@@ -26,6 +26,7 @@ namespace {
 
 using testing::AllOf;
 using testing::Each;
+using testing::ElementsAre;
 using testing::Gt;
 using testing::HasSubstr;
 using testing::Lt;
@@ -109,6 +110,23 @@ TEST_F(Publishing, RowsOfAllPartsAreCompared) {
   const absl::StatusOr<Published> published = Publish(model_.get(), {&data_, &more}, "mine", "", {}, path());
   ASSERT_TRUE(published.ok()) << published.status();
   EXPECT_EQ(published->log_likelihood.size(), 230u);
+}
+
+TEST_F(Publishing, OfManyRowsEachPartGivesItsShareEvenlySpaced) {
+  MakeTable(6000);
+  const DataSet more = Table(2000, 4);
+  const absl::StatusOr<Published> published = Publish(model_.get(), {&data_, &more}, "mine", "", {}, path());
+  ASSERT_TRUE(published.ok()) << published.status();
+  EXPECT_THAT(published->rows, ElementsAre(3072, 1024));
+  ASSERT_EQ(published->log_likelihood.size(), 4096u);
+  const torch::Tensor all = LogProbs(model_.get(), data_, PixelNoise::kNone);
+  const torch::Tensor others = LogProbs(model_.get(), more, PixelNoise::kNone);
+  for (int64_t i : {int64_t{0}, int64_t{1}, int64_t{1535}, int64_t{3071}}) {
+    const double expected = all[i * 6000 / 3072].item<double>();
+    EXPECT_NEAR(published->log_likelihood[static_cast<size_t>(i)], expected, 1e-8 * std::abs(expected));
+  }
+  const double last = others[1023 * 2000 / 1024].item<double>();
+  EXPECT_NEAR(published->log_likelihood.back(), last, 1e-8 * std::abs(last));
 }
 
 TEST_F(Publishing, LayerThatIsExportedWronglyIsRefusedAndNothingIsWritten) {
