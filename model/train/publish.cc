@@ -66,9 +66,9 @@ Calibration Quantiles(std::vector<double> values) {
   return calibration;
 }
 
-// `count` rows, evenly spaced. REQUIRES: count <= data.rows()
+// `count` rows, evenly spaced. REQUIRES: 1 <= count <= data.rows()
 DataSet SpacedRows(const DataSet& data, int64_t count) {
-  return Rows(data, torch::arange(count, torch::kInt64) * data.rows() / std::max<int64_t>(1, count));
+  return Rows(data, (torch::arange(count, torch::kInt64) * data.rows()).div(count, "floor"));
 }
 
 // How many rows of each part are used: all, or each part's share of kMaxHeldOutRows.
