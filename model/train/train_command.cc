@@ -246,7 +246,7 @@ absl::Status Run(const Config& config, const Console& console) {
   status = RefuseTaken(files, config.resume);  // by a training that ended while the data were read
   if (!status.ok()) return status;
   absl::StatusOr<std::unique_ptr<TrainingLog>> log = TrainingLog::Open(files.log, config.resume);
-  if (!log.ok()) return log.status();
+  if (!log.ok()) return OfOutput(log.status());
   std::vector<EpochRecord> epochs;
   if (config.resume) epochs = ReadEpochs(files.log);
   absl::FPrintF(console.out,

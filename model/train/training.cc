@@ -212,7 +212,8 @@ absl::StatusOr<Ending> Training::Run() {
     if (between) BeginEpoch();
     epoch_begun_ = surroundings_.now_seconds();
     epoch_first_row_ = state_->position;
-    while (state_->position < rows() && !TimeIsUp()) {
+    // At least one step an epoch, however little time there is: its means are over what was done.
+    while (state_->position < rows() && (state_->epoch_steps == 0 || !TimeIsUp())) {
       const absl::Status status = Step();
       if (!status.ok()) return status;
       const double elapsed = std::max(1e-9, surroundings_.now_seconds() - epoch_begun_);

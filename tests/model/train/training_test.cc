@@ -68,7 +68,7 @@ Config SmallConfig() {
 class Bench {
  public:
   Bench(const Config& config, DataSplit data, uint64_t seed = 1) : config_(config), data_(std::move(data)) {
-    surroundings_.now_seconds = [this] { return now_; };
+    surroundings_.now_seconds = [this] { return now_ += seconds_a_look_; };
     surroundings_.stop_requested = [this] { return steps_ == stop_after_; };
     surroundings_.on_step = [this](int64_t, int64_t, double, double, double) {
       ++steps_;
@@ -93,6 +93,10 @@ class Bench {
   }
   Bench& TakingSecondsAStep(double seconds) {
     seconds_a_step_ = seconds;
+    return *this;
+  }
+  Bench& TakingSecondsALook(double seconds) {  // at the clock
+    seconds_a_look_ = seconds;
     return *this;
   }
   Bench& NeverBetterThanTheFirst() {
@@ -129,6 +133,7 @@ class Bench {
   TrainingState state_;
   std::vector<EpochRecord> records_;
   double now_ = 100, seconds_a_step_ = 0;
+  double seconds_a_look_ = 0;
   int steps_ = 0, stop_after_ = -1;
   bool worsen_ = false;
 };
@@ -273,6 +278,16 @@ TEST(Training, StopsAmidAnEpochWhenTimeIsUp) {
   EXPECT_NEAR(last.learning_rate, 3e-3 * LearningRateShare(14.0 / 15, 1.0 / 50, 1),
               1e-15);  // it fell in time
   EXPECT_NEAR(last.train_nats, bench.records()[1].train_nats, 1) << "not a mean over the rows seen";
+}
+
+TEST(Training, TimeThatIsUpAtOnceLeavesOneStep) {
+  Config config = SmallConfig();
+  config.train.max_minutes = 1;
+  Bench bench(config, SmallSplit());
+  EXPECT_EQ(bench.TakingSecondsALook(100).Run(), Ending::kTimeIsUp);
+  EXPECT_EQ(bench.steps(), 1);
+  ASSERT_EQ(bench.records().size(), 1u);
+  EXPECT_TRUE(std::isfinite(bench.records()[0].train_nats));
 }
 
 class Interrupted : public testing::Test {
