@@ -75,16 +75,24 @@ bool CallRecord::DeadlinePassed(absl::Time now) const {
 
 bool CallRecord::CallerGone() const { return grpc_->IsCancelled() || RealClock()->Now() >= deadline_; }
 
+ModelMetrics* CallRecord::metrics() const {
+  return model_ != nullptr          ? model_->metrics()
+         : failed_model_ != nullptr ? failed_model_.get()
+                                    : service_->unknown_model.get();
+}
+
+void CallRecord::CountRefusal(const absl::Status& status) const {
+  if (const auto reason = status.GetPayload(kRefusalReason)) metrics()->Refused(std::string(*reason));
+}
+
 grpc::Status CallRecord::End(absl::Status status) {
   const absl::Time now = RealClock()->Now();
   if (absl::IsCancelled(status) && DeadlinePassed(now)) {
     status = absl::DeadlineExceededError("the call's deadline passed before its answer was ready");
   }
   if (!status.ok()) AddOverloadTrailers(status);
-  ModelMetrics* const metrics = model_ != nullptr          ? model_->metrics()
-                                : failed_model_ != nullptr ? failed_model_.get()
-                                                           : service_->unknown_model.get();
-  metrics->CallEnded(method_, static_cast<int>(status.code()), now - start_);
+  CountRefusal(status);
+  metrics()->CallEnded(method_, static_cast<int>(status.code()), now - start_);
   service_->metrics->CallEnded();
   LogEnd(status, now - start_);
   return ToGrpcStatus(status);

@@ -57,6 +57,9 @@ class CallRecord {
   const std::shared_ptr<const ServedModel>& model() const { return model_; }
   void AddRows(int64_t rows) { rows_ += rows; }
 
+  // Counts the refusal that `status` is, if it is one: of a stream's message. End counts a call's.
+  void CountRefusal(const absl::Status& status) const;
+
   // The call ends: counts, times and logs it (at info if it failed or came with an x-request-id), adds the
   // trailers of an overload. The result is for Finish. A call that was cancelled because its deadline has
   // passed ends with DEADLINE_EXCEEDED. REQUIRES: called once.
@@ -64,6 +67,7 @@ class CallRecord {
 
  private:
   bool DeadlinePassed(absl::Time now) const;
+  ModelMetrics* metrics() const;
   void AddOverloadTrailers(const absl::Status& status);
   void LogEnd(const absl::Status& status, absl::Duration took) const;
 

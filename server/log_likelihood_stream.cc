@@ -66,6 +66,7 @@ void LogLikelihoodStream::Accept(Exchange* exchange) {
   if (draining || absl::IsDeadlineExceeded(status)) {
     exchange->fatal = std::move(status);  // every later message would meet the same
   } else {
+    record_.CountRefusal(status);
     SetError(status, exchange->response.mutable_error());
   }
 }

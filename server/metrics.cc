@@ -46,6 +46,10 @@ Metrics::Families::Families(prometheus::Registry* registry)
                           .Name("glowworm_request_seconds")
                           .Help("Time from a call's arrival to its end, streams included")
                           .Register(*registry)),
+      refusals(prometheus::BuildCounter()
+                   .Name("glowworm_refusals_total")
+                   .Help("Calls, and messages of streams, that the server would not take, by the reason")
+                   .Register(*registry)),
       queue_seconds(prometheus::BuildHistogram()
                         .Name("glowworm_queue_seconds")
                         .Help("Time from a request's admission until its first row is taken by a thread")

@@ -59,6 +59,7 @@ class Metrics {
     explicit Families(prometheus::Registry* registry);
     prometheus::Family<prometheus::Counter>& requests;
     prometheus::Family<prometheus::Histogram>& request_seconds;
+    prometheus::Family<prometheus::Counter>& refusals;
     prometheus::Family<prometheus::Histogram>& queue_seconds;
     prometheus::Family<prometheus::Histogram>& compute_seconds;
     prometheus::Family<prometheus::Histogram>& batch_rows;

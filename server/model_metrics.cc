@@ -44,6 +44,11 @@ const char* DropReasonName(int reason) {
   return kNames[reason];
 }
 
+// Why a call was refused, as batcher.h lists it; the last stands for all that are not in the list.
+constexpr const char* kRefusalReasonNames[kRefusalReasons] = {"queue_rows",    "queue_bytes", "process_bytes",
+                                                              "fair_share",    "draining",    "deadline",
+                                                              "expected_wait", "other"};
+
 }  // namespace
 
 const char* MethodName(Method method) {
@@ -64,6 +69,7 @@ ModelMetrics::ModelMetrics(const Metrics::Families* families, std::string model,
 
 void ModelMetrics::AddComputeSeries() {
   for (int w = 0; w < kWorks; ++w) AddWork(static_cast<Work>(w));
+  for (int r = 0; r < kRefusalReasons; ++r) RefusalSeries(r);  // from 0: a first refusal must show as a rise
   negative_log_likelihood_ = &families_->negative_log_likelihood.Add(Labels(), NatsBuckets());
 }
 
@@ -97,6 +103,7 @@ ModelMetrics::~ModelMetrics() {
     for (auto& counter : codes) families_->requests.Remove(counter.load());
   }
   for (auto& histogram : request_seconds_) families_->request_seconds.Remove(histogram.load());
+  for (auto& counter : refusals_) families_->refusals.Remove(counter.load());
   for (WorkSeries& series : work_) {
     families_->queue_seconds.Remove(series.queue_seconds);
     families_->compute_seconds.Remove(series.compute_seconds);
@@ -119,7 +126,7 @@ prometheus::Labels ModelMetrics::Labels(const char* name, const char* value) con
   return {{"model", model_}, {"version", version_}, {name, value}};
 }
 
-// Add gives the same object to all who race in these two.
+// Add gives the same object to all who race in these.
 void ModelMetrics::CallEnded(Method method, int code, absl::Duration duration) {
   const int m = static_cast<int>(method);
   prometheus::Counter* counter = requests_[m][code].load(std::memory_order_acquire);
@@ -137,6 +144,21 @@ void ModelMetrics::CallEnded(Method method, int code, absl::Duration duration) {
     request_seconds_[m].store(histogram, std::memory_order_release);
   }
   histogram->Observe(absl::ToDoubleSeconds(duration));
+}
+
+prometheus::Counter* ModelMetrics::RefusalSeries(int reason) {
+  prometheus::Counter* counter = refusals_[reason].load(std::memory_order_acquire);
+  if (counter == nullptr) {
+    counter = &families_->refusals.Add(Labels("reason", kRefusalReasonNames[reason]));
+    refusals_[reason].store(counter, std::memory_order_release);
+  }
+  return counter;
+}
+
+void ModelMetrics::Refused(absl::string_view reason) {
+  int r = 0;
+  while (r < kRefusalReasons - 1 && reason != kRefusalReasonNames[r]) ++r;
+  RefusalSeries(r)->Increment();
 }
 
 void ModelMetrics::Queued(Work work, absl::Duration queued) {

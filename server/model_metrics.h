@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "server/batcher.h"
@@ -41,6 +42,7 @@ constexpr int kRowStatuses = 4;
 constexpr int kBatchReasons = 5;
 constexpr int kDropReasons = 4;
 constexpr int kCodes = 17;  // google.rpc.Code
+constexpr int kRefusalReasons = 8;
 
 class ModelMetrics {
  public:
@@ -51,6 +53,9 @@ class ModelMetrics {
 
   // One RPC, from arrival to its end. REQUIRES: 0 <= code < kCodes.
   void CallEnded(Method method, int code, absl::Duration duration);
+  // One call, or one message of a stream, was refused for a reason that batcher.h lists; any other counts as
+  // "other".
+  void Refused(absl::string_view reason);
   // One request's rows left the queue.
   void Queued(Work work, absl::Duration queued);
   // rows[s] rows of one batch ended with RowStatus s.
@@ -86,6 +91,7 @@ class ModelMetrics {
   prometheus::Labels Labels() const;
   prometheus::Labels Labels(const char* name, const char* value) const;
   void AddWork(Work work);
+  prometheus::Counter* RefusalSeries(int reason);
 
   const Metrics::Families* const families_;
   const std::string model_, version_;
@@ -93,6 +99,7 @@ class ModelMetrics {
   // Made when first needed.
   std::array<std::array<std::atomic<prometheus::Counter*>, kCodes>, kMethods> requests_ = {};
   std::array<std::atomic<prometheus::Histogram*>, kMethods> request_seconds_ = {};
+  std::array<std::atomic<prometheus::Counter*>, kRefusalReasons> refusals_ = {};
 
   // Constant once the model serves.
   std::array<WorkSeries, kWorks> work_;

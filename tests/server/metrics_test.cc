@@ -62,6 +62,25 @@ TEST(Metrics, CountsFromZeroWhenAVersionComesBack) {
   EXPECT_THAT(metrics.Text(), HasSubstr("method=\"Encode\",model=\"digits\",version=\"1\"} 1\n"));
 }
 
+TEST(Metrics, CountsRefusalsByReason) {
+  Metrics metrics;
+  const auto model = metrics.ForModel("digits", "1");
+  model->Refused("queue_rows");
+  model->Refused("queue_rows");
+  model->Refused("of a kind not listed");
+  const std::string text = metrics.Text();
+  EXPECT_THAT(text, HasSubstr("model=\"digits\",reason=\"queue_rows\",version=\"1\"} 2"));
+  EXPECT_THAT(text, HasSubstr("model=\"digits\",reason=\"other\",version=\"1\"} 1"));
+}
+
+TEST(Metrics, ShowsRefusalsOfAReadyModelFromZero) {
+  Metrics metrics;
+  const auto model = metrics.ForModel("digits", "1");
+  EXPECT_THAT(metrics.Text(), Not(HasSubstr("glowworm_refusals_total{")));
+  model->AddComputeSeries();
+  EXPECT_THAT(metrics.Text(), HasSubstr("model=\"digits\",reason=\"expected_wait\",version=\"1\"} 0"));
+}
+
 TEST(Metrics, CountsRowsByStatus) {
   Metrics metrics;
   const auto model = metrics.ForModel("digits", "1");
