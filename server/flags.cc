@@ -1,10 +1,10 @@
-// Flags are declared, read and judged here; nothing else in the server reads a flag.
+// Flags are declared and read here; nothing else in the server reads a flag.
 
 #include "server/flags.h"
 
-#include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <utility>
 #include <vector>
 
 #include "absl/flags/flag.h"
@@ -20,7 +20,27 @@
 ABSL_FLAG(
     std::string, repository, "",
     "Folder of models, <model>/<version>/flow.safetensors. Default: the bundled one, beside the binary");
+ABSL_FLAG(
+    std::string, repository_mode, "fixed",
+    "fixed: the folder is read once; poll: every --poll_interval; explicit: versions are loaded and unloaded "
+    "by calls to --admin");
+ABSL_FLAG(std::string, poll_interval, "5s", "How often poll mode reads the folder: 500ms, 5s, 1m");
+ABSL_FLAG(std::string, version_policy, "all",
+          "Versions served of each model: all, latest:N, or specific:1,3 or specific:MODEL@1,MODEL@3");
 ABSL_FLAG(std::string, listen, "127.0.0.1:50051", "Address of the gRPC service; port 0 picks a free one");
+ABSL_FLAG(std::string, admin, "",
+          "Address of the repository calls, with the same TLS and tokens; explicit mode's default is "
+          "127.0.0.1:50052");
+ABSL_FLAG(std::string, health, "",
+          "Address of a second health service, always plaintext, for probes; empty: none");
+ABSL_FLAG(std::string, tls_cert, "",
+          "PEM file of the server's certificate chain; with --tls_key, switches TLS on");
+ABSL_FLAG(std::string, tls_key, "", "PEM file of its private key");
+ABSL_FLAG(std::string, tls_client_ca, "",
+          "PEM file of the authorities that sign clients' certificates; clients without one are refused");
+ABSL_FLAG(std::string, tokens, "", "File of bearer tokens, a line each: read|admin NAME TOKEN");
+ABSL_FLAG(std::string, credentials_poll, "10s", "How often certificates and tokens are read again");
+ABSL_FLAG(bool, insecure, false, "Allow plaintext on addresses other than this machine's loopback");
 ABSL_FLAG(std::string, metrics, "127.0.0.1:9464",
           "Address of the Prometheus metrics; port 0 picks a free one, an empty value switches them off");
 ABSL_FLAG(std::string, precision, "float32",
@@ -34,6 +54,12 @@ ABSL_FLAG(int64_t, max_queue_delay_us, 0,
 ABSL_FLAG(int64_t, lame_duck_ms, 1000,
           "After SIGTERM, health says NOT_SERVING for this long while calls are still taken");
 ABSL_FLAG(int64_t, drain_timeout_ms, 20000, "After that, calls already taken have this long to be answered");
+ABSL_FLAG(std::string, max_connection_age, "0s",
+          "Ask clients to connect anew after this long, so that balancers spread them; 0: never");
+ABSL_FLAG(std::string, max_connection_age_grace, "60s",
+          "After that, calls on the old connection have this long");
+ABSL_FLAG(std::string, watchdog_interval, "5s",
+          "How often the server connects to itself; three failures in a row end it with 3; 0: never");
 ABSL_FLAG(bool, exit_on_load_error, false, "Exit with 1 if any model fails to load, not only if all do");
 ABSL_FLAG(int64_t, max_message_bytes, 4 << 20, "Bytes of one request");
 ABSL_FLAG(int64_t, max_reply_bytes, (4 << 20) - (64 << 10),
@@ -47,7 +73,8 @@ ABSL_FLAG(int64_t, max_process_bytes, int64_t{1} << 30,
           "Bytes of requests and replies held by the whole process");
 ABSL_FLAG(int64_t, max_samples, 65536, "num_samples of one Sample call; never more than max_queue_rows");
 ABSL_FLAG(std::string, port_file, "",
-          "Write the addresses here once every model is loaded or has failed: line 1 gRPC, line 2 metrics");
+          "Write the addresses here once every model is loaded or has failed: a line each for --listen, "
+          "--metrics, --admin and --health");
 ABSL_FLAG(std::string, log_level, "info",
           "debug, info, warning, error or off; info tells of calls that fail or bring an x-request-id, debug "
           "of all");
@@ -55,24 +82,7 @@ ABSL_FLAG(std::string, log_level, "info",
 namespace glowworm {
 namespace {
 
-constexpr int64_t kMiB = 1 << 20;
-
-struct Range {
-  const char* flag;
-  int64_t value, low, high;
-};
-
-absl::Status CheckRange(const Range& range) {
-  if (range.value >= range.low && range.value <= range.high) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("--", range.flag, ": expected ", range.low, " .. ", range.high, ", got ", range.value));
-}
-
-absl::Status CheckAddress(const char* flag, const std::string& address) {
-  const absl::StatusOr<HostPort> parsed = ParseHostPort(address);
-  if (parsed.ok()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("--", flag, ": ", parsed.status().message()));
-}
+constexpr char kDefaultAdmin[] = "127.0.0.1:50052";
 
 absl::StatusOr<Precision> ParsePrecision(const std::string& text) {
   if (text == "float32") return Precision::kFloat32;
@@ -89,71 +99,47 @@ absl::Status CheckDevice(const std::string& text) {
   return absl::InvalidArgumentError(absl::StrCat("--device: expected cpu, got '", Sanitized(text, 32), "'"));
 }
 
-}  // namespace
-
-RequestLimits ServerOptions::request_limits() const {
-  return RequestLimits{max_queue_rows, std::min(max_samples, max_queue_rows), max_message_bytes,
-                       max_reply_bytes};
+absl::StatusOr<RepositoryMode> ParseRepositoryMode(const std::string& text) {
+  if (text == "fixed") return RepositoryMode::kFixed;
+  if (text == "poll") return RepositoryMode::kPoll;
+  if (text == "explicit") return RepositoryMode::kExplicit;
+  return absl::InvalidArgumentError(
+      absl::StrCat("--repository_mode: expected fixed, poll or explicit, got '", Sanitized(text, 32), "'"));
 }
 
-absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {
-  const std::string wrong = absl::StrCat(
-      "expected HOST:PORT, for example 127.0.0.1:50051 or [::1]:50051, got '", Sanitized(text, 64), "'");
-  const size_t colon = text.rfind(':');
-  if (colon == absl::string_view::npos || colon == 0) return absl::InvalidArgumentError(wrong);
-  HostPort out;
-  out.host = std::string(text.substr(0, colon));
-  const bool bracketed = out.host.front() == '[' && out.host.back() == ']';
-  if (!bracketed && out.host.find_first_of(":[], +") != std::string::npos)
-    return absl::InvalidArgumentError(wrong);
-  const absl::string_view port = text.substr(colon + 1);
-  if (port.empty() || port.find_first_not_of("0123456789") != absl::string_view::npos ||
-      !absl::SimpleAtoi(port, &out.port) || out.port > 65535) {
-    return absl::InvalidArgumentError(wrong);
+// "5s", "500ms"; a plain number is of seconds.
+absl::Status ReadDuration(const char* flag, const std::string& text, absl::Duration* out) {
+  double seconds = 0;
+  if (absl::SimpleAtod(text, &seconds) && std::isfinite(seconds)) {
+    *out = absl::Seconds(seconds);
+    return absl::OkStatus();
   }
-  return out;
+  if (absl::ParseDuration(text, out)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--", flag, ": expected a duration, for example 500ms or 5s, got '", Sanitized(text, 32), "'"));
 }
 
-absl::Status CheckOptions(const ServerOptions& o) {
-  const int64_t hour_ms = absl::ToInt64Milliseconds(absl::Hours(1));
-  const Range ranges[] = {
-      {"threads", o.threads, 0, 1024},
-      {"max_queue_delay_us", absl::ToInt64Microseconds(o.max_queue_delay), 0, 10 * 1000 * 1000},
-      {"lame_duck_ms", absl::ToInt64Milliseconds(o.lame_duck), 0, hour_ms},
-      {"drain_timeout_ms", absl::ToInt64Milliseconds(o.drain_timeout), 0, hour_ms},
-      {"max_message_bytes", o.max_message_bytes, 1024, 1024 * kMiB},
-      {"max_reply_bytes", o.max_reply_bytes, 4096, 1024 * kMiB},
-      {"max_batch_rows", o.max_batch_rows, 1, 256},
-      {"max_queue_rows", o.max_queue_rows, 1, int64_t{1} << 30},
-      {"max_queue_bytes", o.max_queue_bytes, 4096, int64_t{1} << 44},
-      {"max_process_bytes", o.max_process_bytes, 4096, int64_t{1} << 44},
-      {"max_samples", o.max_samples, 1, int64_t{1} << 30},
+absl::Status ReadDurations(ServerOptions* out) {
+  const struct {
+    const char* flag;
+    std::string text;
+    absl::Duration* value;
+  } durations[] = {
+      {"poll_interval", absl::GetFlag(FLAGS_poll_interval), &out->poll_interval},
+      {"credentials_poll", absl::GetFlag(FLAGS_credentials_poll), &out->credentials_poll},
+      {"max_connection_age", absl::GetFlag(FLAGS_max_connection_age), &out->max_connection_age},
+      {"max_connection_age_grace", absl::GetFlag(FLAGS_max_connection_age_grace),
+       &out->max_connection_age_grace},
+      {"watchdog_interval", absl::GetFlag(FLAGS_watchdog_interval), &out->watchdog_interval},
   };
-  for (const Range& range : ranges) {
-    absl::Status status = CheckRange(range);
+  for (const auto& duration : durations) {
+    absl::Status status = ReadDuration(duration.flag, duration.text, duration.value);
     if (!status.ok()) return status;
   }
-  if (!(o.max_condition_number >= 1)) {  // also NaN
-    return absl::InvalidArgumentError(
-        absl::StrCat("--max_condition_number: expected at least 1, got ", o.max_condition_number));
-  }
-  if (!IsLogLevel(o.log_level)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--log_level: expected debug, info, warning, error or off, got '", Sanitized(o.log_level, 32), "'"));
-  }
-  if (o.repository.empty()) {
-    return absl::InvalidArgumentError(
-        "--repository: not given, and no bundled repository lies beside the binary");
-  }
-  absl::Status status = CheckPrecision(o.precision);
-  if (!status.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--precision=", PrecisionName(o.precision), ": ", status.message()));
-  }
-  status = CheckAddress("listen", o.listen);
-  if (status.ok() && !o.metrics.empty()) status = CheckAddress("metrics", o.metrics);
-  return status;
+  return absl::OkStatus();
 }
+
+}  // namespace
 
 absl::StatusOr<ServerOptions> ParseCommandLine(int argc, char** argv) {
   absl::SetProgramUsageMessage(
@@ -175,18 +161,32 @@ absl::StatusOr<ServerOptions> ParseCommandLine(int argc, char** argv) {
   if (!precision.ok()) return precision.status();
   absl::Status status = CheckDevice(absl::GetFlag(FLAGS_device));
   if (!status.ok()) return status;
-  const int64_t threads = absl::GetFlag(FLAGS_threads);
-  status = CheckRange({"threads", threads, 0, 1024});
+
+  const absl::StatusOr<RepositoryMode> mode = ParseRepositoryMode(absl::GetFlag(FLAGS_repository_mode));
+  if (!mode.ok()) return mode.status();
+  absl::StatusOr<VersionPolicy> policy = ParseVersionPolicy(absl::GetFlag(FLAGS_version_policy));
+  if (!policy.ok()) return policy.status();
+  status = ReadDurations(&out);
   if (!status.ok()) return status;
 
+  out.repository_mode = *mode;
+  out.version_policy = *std::move(policy);
   out.repository = absl::GetFlag(FLAGS_repository);
   if (out.repository.empty()) out.repository = DefaultRepository();
   out.listen = absl::GetFlag(FLAGS_listen);
   out.metrics = absl::GetFlag(FLAGS_metrics);
+  out.admin = absl::GetFlag(FLAGS_admin);
+  if (out.admin.empty() && out.repository_mode == RepositoryMode::kExplicit) out.admin = kDefaultAdmin;
+  out.health = absl::GetFlag(FLAGS_health);
   out.port_file = absl::GetFlag(FLAGS_port_file);
+  out.tls_cert = absl::GetFlag(FLAGS_tls_cert);
+  out.tls_key = absl::GetFlag(FLAGS_tls_key);
+  out.tls_client_ca = absl::GetFlag(FLAGS_tls_client_ca);
+  out.tokens = absl::GetFlag(FLAGS_tokens);
+  out.insecure = absl::GetFlag(FLAGS_insecure);
   out.precision = *precision;
   out.max_condition_number = absl::GetFlag(FLAGS_max_condition_number);
-  out.threads = static_cast<int>(threads);
+  out.threads = absl::GetFlag(FLAGS_threads);
   out.exit_on_load_error = absl::GetFlag(FLAGS_exit_on_load_error);
   out.max_queue_delay = absl::Microseconds(absl::GetFlag(FLAGS_max_queue_delay_us));
   out.lame_duck = absl::Milliseconds(absl::GetFlag(FLAGS_lame_duck_ms));

@@ -2,10 +2,6 @@
 
 #include "server/server.h"
 
-#include <grpcpp/ext/proto_server_reflection_plugin.h>
-#include <grpcpp/grpcpp.h>
-#include <grpcpp/health_check_service_interface.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <exception>
@@ -25,20 +21,8 @@
 namespace glowworm {
 namespace {
 
-constexpr int kMaxMetadataBytes = 8 << 10;
-constexpr int kMaxStreamsPerConnection = 100;
-constexpr int kHandshakeTimeoutMs = 10'000;
-constexpr int kKeepaliveTimeMs = 30'000;
-constexpr int kKeepaliveTimeoutMs = 10'000;
-constexpr int kClientPingIntervalMs = 10'000;  // a client that pings more often is struck
-constexpr int kMaxPingStrikes = 2;
-constexpr int kMaxConnectionIdleMs = 5 * 60'000;
 // Shutdown waits this long, whole, for any stream or connection that is merely idle.
 constexpr absl::Duration kShutdownGrace = absl::Seconds(1);
-
-std::string WithPort(const std::string& address, int port) {
-  return absl::StrCat(ParseHostPort(address)->host, ":", port);
-}
 
 }  // namespace
 
@@ -53,7 +37,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   absl::Status status = server->StartPool();
   if (status.ok()) status = server->OpenRepository();
   if (status.ok() && !options.metrics.empty()) status = server->metrics_->Listen(options.metrics);
-  if (status.ok()) status = server->StartGrpc();
+  if (status.ok()) status = server->StartListeners();
   if (!status.ok()) return status;
   RemovePortFile(options.port_file);  // of an earlier run: one that still serves would have the port
   status = server->repository_->StartLoading();
@@ -68,12 +52,14 @@ Server::~Server() {
     repository_->StopLoading();
     repository_->JoinLoader();
   }
-  if (grpc_ != nullptr) grpc_->Shutdown(absl::ToChronoTime(absl::Now()));
+  for (const auto* listener : {&public_, &admin_, &probe_}) {
+    if (*listener != nullptr) (*listener)->Shutdown(absl::ZeroDuration());
+  }
 }
 
 absl::Status Server::StartPool() {
   PoolOptions pool;
-  pool.workers = options_.threads > 0 ? options_.threads : DefaultWorkers();
+  pool.workers = options_.threads > 0 ? static_cast<int>(options_.threads) : DefaultWorkers();
   pool.max_bytes = options_.max_process_bytes;
   absl::StatusOr<std::unique_ptr<ComputePool>> created = ComputePool::Create(std::move(pool));
   if (!created.ok()) return created.status();
@@ -93,42 +79,39 @@ absl::Status Server::OpenRepository() {
   return absl::OkStatus();
 }
 
-absl::Status Server::StartGrpc() {
+ListenerOptions Server::ListenerAt(const std::string& address) const {
+  ListenerOptions out;
+  out.address = address;
+  out.credentials = grpc::InsecureServerCredentials();
+  out.max_message_bytes = options_.max_message_bytes;
+  out.max_connection_age = options_.max_connection_age;
+  out.max_connection_age_grace = options_.max_connection_age_grace;
+  return out;
+}
+
+absl::Status Server::StartListeners() {
   context_.repository = repository_.get();
   context_.metrics = metrics_.get();
   context_.unknown_model = metrics_->ForModel("", "");
   context_.limits = options_.request_limits();
   context_.max_call_bytes = std::min(options_.max_queue_bytes, options_.max_process_bytes);
   context_.compute_threads = pool_->workers();
+  for (const ModelEntry& entry : repository_->List()) health_.SetModel(entry.name, false);
 
-  grpc::EnableDefaultHealthCheckService(true);
-  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  grpc::ServerBuilder builder;
-  builder.AddListeningPort(options_.listen, grpc::InsecureServerCredentials(), &port_);
-  builder.RegisterService(&service_);
-  builder.SetMaxReceiveMessageSize(static_cast<int>(options_.max_message_bytes));
-  // A compressed message is unpacked without a bound: a megabyte would become a gigabyte.
-  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
-  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // two servers must not share a port by accident
-  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreamsPerConnection);
-  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeTimeoutMs);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveTimeMs);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kClientPingIntervalMs);
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, kMaxPingStrikes);
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kMaxConnectionIdleMs);
-  grpc_ = builder.BuildAndStart();
-  if (grpc_ == nullptr || port_ == 0) {
-    return absl::UnavailableError(absl::StrCat("cannot listen for gRPC on ", options_.listen,
-                                               ": the port is taken or the address is not this machine's"));
-  }
-  grpc::HealthCheckServiceInterface* health = grpc_->GetHealthCheckService();
-  health->SetServingStatus(false);  // until models are loaded
-  for (const ModelEntry& entry : repository_->List()) health->SetServingStatus(entry.name, false);
-  return absl::OkStatus();
+  const auto start = [this](const ListenerOptions& options, const std::vector<grpc::Service*>& services,
+                            std::unique_ptr<Listener>* out) {
+    absl::StatusOr<std::unique_ptr<Listener>> started = Listener::Start(options, services);
+    if (!started.ok()) return started.status();
+    *out = *std::move(started);
+    health_.AddListener((*out)->health());
+    return absl::OkStatus();
+  };
+  absl::Status status;
+  if (!options_.health.empty()) status = start(ListenerAt(options_.health), {}, &probe_);
+  ListenerOptions open = ListenerAt(options_.listen);
+  open.reflection = true;
+  if (status.ok()) status = start(open, {&service_}, &public_);
+  return status;
 }
 
 absl::StatusOr<std::shared_ptr<const ServedModel>> Server::Load(const std::string& name, int64_t version,
@@ -168,7 +151,7 @@ void Server::ModelChanged(const ModelEntry& entry) {
   const FlowInfo& info = entry.served->info();
   LogInfo(absl::StrCat("loaded", which, " parameters=", info.parameters, " precision=", info.precision,
                        " max_condition_number=", info.max_condition_number));
-  if (++ready_versions_[entry.name] == 1) grpc_->GetHealthCheckService()->SetServingStatus(entry.name, true);
+  if (++ready_versions_[entry.name] == 1) health_.SetModel(entry.name, true);
 }
 
 absl::Status Server::WaitUntilLoaded() {
@@ -190,17 +173,21 @@ absl::Status Server::WaitUntilLoaded() {
 }
 
 absl::Status Server::Announce() {
-  grpc_->GetHealthCheckService()->SetServingStatus("", true);
+  health_.SetStarted();
+  health_.SetReady(true);
   if (!options_.port_file.empty()) {
     const std::string unfinished = options_.port_file + ".tmp";
     std::ofstream file(unfinished, std::ios::trunc);
-    file << address() << "\n" << metrics_address() << "\n";
+    for (const std::string& line : {address(), metrics_address(), admin_address(), health_address()}) {
+      file << line << "\n";
+    }
     file.close();
     if (!file || std::rename(unfinished.c_str(), options_.port_file.c_str()) != 0) {
       return absl::UnavailableError("--port_file: cannot be written");
     }
   }
   LogInfo(absl::StrCat("serving address=", address(), " metrics=", metrics_address(),
+                       " admin=", admin_address(), " health=", health_address(),
                        " threads=", pool_->workers(), " server_version=", kServerVersion));
   return absl::OkStatus();
 }
@@ -208,7 +195,7 @@ absl::Status Server::Announce() {
 void Server::Stop() {
   LogInfo(absl::StrCat("stopping lame_duck_seconds=", absl::ToDoubleSeconds(options_.lame_duck)));
   repository_->StopLoading();
-  grpc_->GetHealthCheckService()->Shutdown();  // for good: a model that finishes loading changes nothing
+  health_.Shutdown();  // for good: a model that finishes loading changes nothing
   absl::SleepFor(options_.lame_duck);
   repository_->JoinLoader();  // from here on the list of models stands
 
@@ -225,15 +212,17 @@ void Server::Stop() {
     LogWarning("drain timeout: the calls that are left end with UNAVAILABLE");
     for (const auto& model : models) model->Abandon();
   }
-  grpc_->Shutdown(absl::ToChronoTime(absl::Now() + kShutdownGrace));
+  for (const auto* listener : {&public_, &admin_, &probe_}) {
+    if (*listener != nullptr) (*listener)->Shutdown(kShutdownGrace);
+  }
   RemovePortFile(options_.port_file);
   LogInfo(absl::StrCat("stopped drained=", idle ? "true" : "false"));
 }
 
-std::string Server::address() const { return WithPort(options_.listen, port_); }
-
 std::string Server::metrics_address() const {
-  return options_.metrics.empty() ? "none" : WithPort(options_.metrics, metrics_->port());
+  return options_.metrics.empty()
+             ? "none"
+             : absl::StrCat(ParseHostPort(options_.metrics)->host, ":", metrics_->port());
 }
 
 }  // namespace glowworm

@@ -5,8 +5,6 @@
 #ifndef GLOWWORM_SERVER_SERVER_H_
 #define GLOWWORM_SERVER_SERVER_H_
 
-#include <grpcpp/server.h>
-
 #include <map>
 #include <memory>
 #include <string>
@@ -17,9 +15,11 @@
 #include "server/call_record.h"
 #include "server/compute_pool.h"
 #include "server/density_service.h"
-#include "server/flags.h"
+#include "server/health.h"
+#include "server/listener.h"
 #include "server/metrics.h"
 #include "server/model_repository.h"
+#include "server/options.h"
 
 namespace glowworm {
 
@@ -50,15 +50,22 @@ class Server {
   void Stop();
 
   // "127.0.0.1:50051", with the port that was picked.
-  std::string address() const;
-  std::string metrics_address() const;  // "none" without a listener
+  std::string address() const { return public_->address(); }
+  // "none" without that listener.
+  std::string metrics_address() const;
+  std::string admin_address() const { return AddressOf(admin_); }
+  std::string health_address() const { return AddressOf(probe_); }
   const Metrics& metrics() const { return *metrics_; }
 
  private:
   explicit Server(const ServerOptions& options);
   absl::Status StartPool();
   absl::Status OpenRepository();
-  absl::Status StartGrpc();
+  absl::Status StartListeners();
+  ListenerOptions ListenerAt(const std::string& address) const;
+  static std::string AddressOf(const std::unique_ptr<Listener>& listener) {
+    return listener == nullptr ? "none" : listener->address();
+  }
   absl::StatusOr<std::shared_ptr<const ServedModel>> Load(const std::string& name, int64_t version,
                                                           const std::string& path);
   void ModelChanged(const ModelEntry& entry);
@@ -71,8 +78,10 @@ class Server {
   std::unique_ptr<ModelRepository> repository_;
   ServiceContext context_;
   DensityService service_{&context_};
-  std::unique_ptr<grpc::Server> grpc_;
-  int port_ = 0;
+  Health health_;
+  std::unique_ptr<Listener> probe_;  // health alone, in plaintext; null unless asked for
+  std::unique_ptr<Listener> admin_;  // repository calls; null unless asked for
+  std::unique_ptr<Listener> public_;
   std::map<std::string, int> ready_versions_;  // by model name; the loading thread's
 };
 

@@ -120,7 +120,8 @@ class Server:
                 self.process.kill()
                 self.process.wait()
                 raise
-            self.address, self.metrics_address = self.port_file.read_text().split()
+            (self.address, self.metrics_address, self.admin_address,
+             self.health_address) = self.port_file.read_text().split()
 
     def _read(self):
         for line in self.process.stderr:

@@ -92,7 +92,7 @@ class StartupTest(unittest.TestCase):
         code, _ = self.run_server(f"--repository={self.good_repository()}", f"--listen={first.address}", "--metrics=",
                                   f"--port_file={first.port_file}")
         self.assertEqual(code, 1)
-        self.assertEqual(first.port_file.read_text().split(), [first.address, first.metrics_address])
+        self.assertEqual(first.port_file.read_text().split(), [first.address, first.metrics_address, "none", "none"])
 
     def test_the_bundled_repository_is_found_from_the_binary(self):
         for place in ("share/glowworm/repository", "../deploy/repository"):

@@ -55,6 +55,49 @@ TEST(CheckOptions, NamesTheFlagAndItsRange) {
   ExpectRefused([](auto* o) { o->metrics = "localhost:99999"; }, "--metrics: expected HOST:PORT");
 }
 
+TEST(CheckOptions, KeepsPlaintextOnTheLoopbackUnlessToldOtherwise) {
+  for (const char* local : {"127.0.0.1:1", "127.8.9.1:1", "[::1]:1", "localhost:1"}) {
+    ServerOptions options = Good();
+    options.listen = local;
+    EXPECT_TRUE(CheckOptions(options).ok()) << local;
+  }
+  for (const char* open : {"0.0.0.0:1", "[::]:1", "10.0.0.1:1", "128.0.0.1:1", "example.com:1"}) {
+    ExpectRefused([&](auto* o) { o->listen = open; }, "--insecure for plaintext");
+    ExpectRefused([&](auto* o) { o->admin = open; }, "--admin: ");
+    ServerOptions options = Good();
+    options.listen = open;
+    options.insecure = true;
+    EXPECT_TRUE(CheckOptions(options).ok()) << open;
+    options.insecure = false;
+    options.tls_cert = options.tls_key = "pem";
+    EXPECT_TRUE(CheckOptions(options).ok()) << open;
+  }
+}
+
+TEST(CheckOptions, KeepsTokensOutOfPlaintext) {
+  ExpectRefused(
+      [](auto* o) {
+        o->listen = "0.0.0.0:1";
+        o->insecure = true;
+        o->tokens = "tokens";
+      },
+      "--tokens: would travel in the clear to --listen=0.0.0.0:1");
+}
+
+TEST(CheckOptions, WantsACertificateAndItsKey) {
+  ExpectRefused([](auto* o) { o->tls_cert = "pem"; }, "expected both or neither");
+  ExpectRefused([](auto* o) { o->tls_key = "pem"; }, "expected both or neither");
+  ExpectRefused([](auto* o) { o->tls_client_ca = "pem"; }, "--tls_client_ca: expected with --tls_cert");
+}
+
+TEST(CheckOptions, BoundsDurations) {
+  ExpectRefused([](auto* o) { o->poll_interval = absl::ZeroDuration(); },
+                "--poll_interval: expected 10ms .. 24h");
+  ExpectRefused([](auto* o) { o->credentials_poll = absl::Milliseconds(1); }, "--credentials_poll");
+  ExpectRefused([](auto* o) { o->watchdog_interval = -absl::Seconds(1); }, "--watchdog_interval");
+  ExpectRefused([](auto* o) { o->max_connection_age = absl::InfiniteDuration(); }, "--max_connection_age");
+}
+
 TEST(ServerOptions, OffersNoMoreSamplesThanTheQueueTakes) {
   ServerOptions options = Good();
   options.max_samples = 1000;
