@@ -25,8 +25,8 @@ std::string FirstLine(const std::string& path) {
 }
 
 // This process's cgroup for v2 (controllers == "") or for v1's "cpu", as "/a/b"; "/" if it is not listed.
-std::string OwnCgroup(absl::string_view controller) {
-  std::ifstream file("/proc/self/cgroup");
+std::string OwnCgroup(const std::string& groups, absl::string_view controller) {
+  std::ifstream file(groups);
   for (std::string line; std::getline(file, line);) {  // id:controllers:path
     const std::vector<std::string> fields = absl::StrSplit(line, absl::MaxSplits(':', 2));
     if (fields.size() != 3) continue;
@@ -68,19 +68,23 @@ int WorkersFor(int cores, std::optional<double> quota) {
   return std::max(1, static_cast<int>(allowed));
 }
 
-int DefaultWorkers() {
+std::optional<double> CgroupQuota(const CgroupFiles& files) {
   std::optional<double> tightest;
   const auto take = [&tightest](std::optional<double> quota) {
     if (quota.has_value() && (!tightest.has_value() || *quota < *tightest)) tightest = quota;
   };
-  for (const std::string& path : WithParents(OwnCgroup(""))) {
-    take(ParseCpuMax(FirstLine(absl::StrCat("/sys/fs/cgroup", path, "/cpu.max"))));
+  for (const std::string& path : WithParents(OwnCgroup(files.own, ""))) {
+    take(ParseCpuMax(FirstLine(absl::StrCat(files.root, path, "/cpu.max"))));
   }
-  for (const std::string& path : WithParents(OwnCgroup("cpu"))) {
-    const std::string folder = absl::StrCat("/sys/fs/cgroup/cpu", path, "/");
+  for (const std::string& path : WithParents(OwnCgroup(files.own, "cpu"))) {
+    const std::string folder = absl::StrCat(files.root, "/cpu", path, "/");
     take(ParseCfsQuota(FirstLine(folder + "cpu.cfs_quota_us"), FirstLine(folder + "cpu.cfs_period_us")));
   }
-  return WorkersFor(static_cast<int>(std::thread::hardware_concurrency()), tightest);
+  return tightest;
+}
+
+int DefaultWorkers() {
+  return WorkersFor(static_cast<int>(std::thread::hardware_concurrency()), CgroupQuota());
 }
 
 }  // namespace glowworm

@@ -1,10 +1,12 @@
 // How many worker threads fit this machine: its cores, or the container's CPU quota if that is less.
-// Tested by tests/server/cpu_quota_test.cc.
+// Tested by tests/server/cpu_quota_test.cc, and in a real group by
+// tests/e2e/quota_test.py.
 
 #ifndef GLOWWORM_SERVER_CPU_QUOTA_H_
 #define GLOWWORM_SERVER_CPU_QUOTA_H_
 
 #include <optional>
+#include <string>
 
 #include "absl/strings/string_view.h"
 
@@ -21,7 +23,16 @@ std::optional<double> ParseCfsQuota(absl::string_view quota_us, absl::string_vie
 // throttled in the middle of a batch; at least 1, at most `cores`.
 int WorkersFor(int cores, std::optional<double> quota);
 
-// WorkersFor this process: the cores it may run on, and the tightest quota on its cgroup's path (v1 and v2).
+// Where the kernel shows cgroups.
+struct CgroupFiles {
+  std::string own = "/proc/self/cgroup";  // this process's groups
+  std::string root = "/sys/fs/cgroup";    // v2's groups, and v1's below cpu/
+};
+
+// The tightest quota on this process's path of groups, in CPUs (v1 and v2); nullopt if there is none.
+std::optional<double> CgroupQuota(const CgroupFiles& files = {});
+
+// WorkersFor this process: the cores it may run on, and CgroupQuota().
 int DefaultWorkers();
 
 }  // namespace glowworm

@@ -10,6 +10,7 @@
 #include "client/byte_writer.h"
 #include "client/chunk.h"
 #include "client/command/bench_load.h"
+#include "client/command/find_limit.h"
 #include "client/command/session.h"
 
 namespace glowworm {
@@ -17,6 +18,7 @@ namespace client {
 namespace {
 
 constexpr int64_t kMaxConcurrency = 100000;
+constexpr int64_t kOpenLoopConcurrency = 1000;
 // Different rows to send: at least one call's worth, else at most so many, of so many numbers, because the
 // server draws them first.
 constexpr int64_t kPoolRows = 4096;
@@ -163,6 +165,23 @@ std::string Report(const Load& load, const LoadResult& result, int64_t rows, boo
       failed == 0 ? "none" : absl::StrCat(errors, " (", result.first_error, ")"));
 }
 
+absl::Status Print(const std::string& text, const Console& console) {
+  absl::StatusOr<std::unique_ptr<ByteWriter>> out = ByteWriter::Open("-", console.out);
+  if (!out.ok()) return out.status();
+  absl::Status status = (*out)->Write(text);
+  return status.ok() ? (*out)->Finish() : status;
+}
+
+// The search begins at the rate that the closed loop reached.
+Limit LimitFrom(const LoadResult& closed, Load load, const Flags& flags, const LatencyBound& bound) {
+  const double seconds = std::max(absl::ToDoubleSeconds(closed.elapsed), 1e-9);
+  load.concurrency = flags.Count("concurrency", kOpenLoopConcurrency);
+  return FindLimit(static_cast<double>(closed.latencies.size()) / seconds, bound, [&load](double rate) {
+    load.rate = rate;
+    return ApplyLoad(load);
+  });
+}
+
 absl::Status RunBench(const Flags& flags, const Console& console) {
   absl::StatusOr<Plan> plan = PlanOf(flags);
   if (!plan.ok()) return plan.status();
@@ -170,10 +189,18 @@ absl::Status RunBench(const Flags& flags, const Console& console) {
   load.rate = flags.Number("rate");
   if (load.rate && !(*load.rate > 0))
     return absl::InvalidArgumentError("--rate: expected calls a second, above 0");
-  load.concurrency = flags.Count("concurrency", load.rate ? 1000 : 16);
+  load.concurrency = flags.Count("concurrency", load.rate ? kOpenLoopConcurrency : 16);
   if (load.concurrency > kMaxConcurrency) {
     return absl::InvalidArgumentError(
         absl::StrCat("--concurrency: expected at most ", kMaxConcurrency, ", got ", load.concurrency));
+  }
+  const bool find_limit = flags.Has("find_limit");
+  if (find_limit && (load.rate || flags.Has("calls"))) {
+    return absl::InvalidArgumentError(
+        "--find_limit chooses the rate and the number of calls; leave out --rate and --calls");
+  }
+  if (find_limit && flags.Duration("find_limit", absl::ZeroDuration()) <= absl::ZeroDuration()) {
+    return absl::InvalidArgumentError("--find_limit: expected a latency above 0");
   }
   if (flags.Has("calls") && flags.Has("duration")) {
     return absl::InvalidArgumentError("--calls and --duration both say when to stop; expected one of them");
@@ -200,10 +227,12 @@ absl::Status RunBench(const Flags& flags, const Console& console) {
   load.requests = *std::move(requests);
 
   const LoadResult result = ApplyLoad(load);
-  absl::StatusOr<std::unique_ptr<ByteWriter>> out = ByteWriter::Open("-", console.out);
-  if (!out.ok()) return out.status();
-  absl::Status status = (*out)->Write(Report(load, result, rows, flags.Switch("json")));
-  if (status.ok()) status = (*out)->Finish();
+  if (find_limit && !result.latencies.empty()) {
+    const LatencyBound bound{flags.Duration("find_limit", absl::ZeroDuration())};
+    const Limit limit = LimitFrom(result, load, flags, bound);
+    return Print(LimitReport(limit, bound, rows, flags.Switch("json")), console);
+  }
+  absl::Status status = Print(Report(load, result, rows, flags.Switch("json")), console);
   if (status.ok() && result.latencies.empty()) return absl::UnavailableError("no call was answered");
   return status;
 }
@@ -217,11 +246,13 @@ Command BenchCommand() {
 are due on a schedule, and latency counts from when a call was due, so that a slow server cannot hide by slowing the
 client; --concurrency then bounds the calls in flight (default 1000). Every 100 calls at once get a connection. Failed
 calls are counted by code, are not repeated and have no part in the latencies. Without --input the rows are samples of
-the model (for decode: normal numbers).
+the model (for decode: normal numbers). --find_limit raises and lowers the rate of open loops of --duration each until
+it knows, to 5 %, the highest rate at which no call fails and 99 % are answered within that time.
 
 Examples:
   glowworm bench --model=digits --concurrency=16 --duration=10s
   glowworm bench --model=digits --rate=500 --duration=30s --deadline=50ms --json
+  glowworm bench --model=digits --find_limit=10ms --duration=5s
   glowworm bench --model=thyroid-glow --input=rows.npy --rows=256 --calls=1000
 )",
       Join({ServerFlags(),
@@ -229,6 +260,7 @@ Examples:
             {{"method", FlagKind::kText, "NAME", "score (default), encode, decode or sample"},
              {"concurrency", FlagKind::kCount, "N", "calls in flight (default 16)"},
              {"rate", FlagKind::kNumber, "R", "calls a second, whatever the answers do (open loop)"},
+             {"find_limit", FlagKind::kDuration, "TIME", "search for the highest rate with p99 within this"},
              {"duration", FlagKind::kDuration, "TIME", "of the measurement (default 10s)"},
              {"calls", FlagKind::kCount, "N", "measure this many calls instead"},
              {"warmup", FlagKind::kDuration, "TIME", "not counted (default 1s; 0s with --calls)"},

@@ -104,12 +104,12 @@ def golden_folder(name):
 class Server:
     """A glowworm-server on free loopback ports; with `root` None it serves its default repository."""
 
-    def __init__(self, root, *flags, wait=True, binary=BINARY):
+    def __init__(self, root, *flags, wait=True, binary=BINARY, preexec_fn=None):
         self.port_file = pathlib.Path(tempfile.mktemp(dir=TEMPORARY))
         self.process = subprocess.Popen(
             [binary, *([f"--repository={root}"] if root else []), "--listen=127.0.0.1:0", "--metrics=127.0.0.1:0",
              f"--port_file={self.port_file}", "--lame_duck_ms=0", *flags],
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=preexec_fn)
         self.lines, self._ended = [], False
         self._new_line = threading.Condition()
         threading.Thread(target=self._read, daemon=True).start()
