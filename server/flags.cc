@@ -60,6 +60,9 @@ ABSL_FLAG(std::string, max_connection_age_grace, "60s",
           "After that, calls on the old connection have this long");
 ABSL_FLAG(std::string, watchdog_interval, "5s",
           "How often the server connects to itself; three failures in a row end it with 3; 0: never");
+ABSL_FLAG(bool, healthcheck, false,
+          "Serve nothing: ask the server at --health, or else --listen, whether it is SERVING, and exit with "
+          "0 or 1");
 ABSL_FLAG(bool, exit_on_load_error, false, "Exit with 1 if any model fails to load, not only if all do");
 ABSL_FLAG(int64_t, max_message_bytes, 4 << 20, "Bytes of one request");
 ABSL_FLAG(int64_t, max_reply_bytes, (4 << 20) - (64 << 10),
@@ -199,6 +202,8 @@ absl::StatusOr<ServerOptions> ParseCommandLine(int argc, char** argv) {
   out.max_process_bytes = absl::GetFlag(FLAGS_max_process_bytes);
   out.max_samples = absl::GetFlag(FLAGS_max_samples);
   out.log_level = absl::GetFlag(FLAGS_log_level);
+  out.healthcheck = absl::GetFlag(FLAGS_healthcheck);
+  if (out.healthcheck) return out;  // it needs an address alone, and judges that itself
   status = CheckOptions(out);
   if (!status.ok()) return status;
   return out;

@@ -13,8 +13,9 @@
 
 namespace glowworm {
 
-// Reads argv into checked options. --help and --version print and exit; a flag that does not exist, or whose
-// value does not parse, ends the process with 1, as Abseil has it. InvalidArgument otherwise.
+// Reads argv into checked options; with healthcheck they are unchecked. --help and --version print and exit;
+// a flag that does not exist, or whose value does not parse, ends the process with 1, as Abseil has it.
+// InvalidArgument otherwise.
 absl::StatusOr<ServerOptions> ParseCommandLine(int argc, char** argv);
 
 // The bundled repository, found from where the binary lies: ../share/glowworm/repository (as a package lays

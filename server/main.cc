@@ -1,6 +1,6 @@
 // glowworm-server. Exit codes: 0 after SIGTERM or SIGINT, 1 if it could not serve, 2 for a flag out of its
 // range, 1 for one that Abseil cannot parse (and for --help); a second signal ends it at once with 128 + its
-// number. Tested by tests/e2e.
+// number. With --healthcheck: 0 if the server that it asks is SERVING, or else 1. Tested by tests/e2e.
 
 #include <sys/resource.h>
 #include <unistd.h>
@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "server/flags.h"
+#include "server/healthcheck.h"
 #include "server/log.h"
 #include "server/server.h"
 #include "server/stop_signal.h"
@@ -64,6 +65,11 @@ int main(int argc, char** argv) {
   if (!options.ok()) {
     std::fprintf(stderr, "glowworm-server: %s\n", std::string(options.status().message()).c_str());
     return 2;
+  }
+  if (options->healthcheck) {
+    const absl::Status status = glowworm::Healthcheck(*options);
+    if (!status.ok()) std::fprintf(stderr, "glowworm-server: %s\n", std::string(status.message()).c_str());
+    return status.ok() ? 0 : 1;
   }
   // Debian builds Abseil with its search for deadlocks on, which every lock of gRPC pays for.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);

@@ -64,6 +64,7 @@ struct ServerOptions {
   int64_t max_process_bytes = int64_t{1} << 30;
   int64_t max_samples = 65536;
   std::string log_level = "info";
+  bool healthcheck = false;  // not to serve, but to ask who does: see healthcheck.h
 
   // max_samples is cut to max_queue_rows: more could never be queued.
   RequestLimits request_limits() const;
