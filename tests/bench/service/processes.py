@@ -12,6 +12,7 @@ import struct
 import subprocess
 import tempfile
 import time
+import urllib.request
 
 START_SECONDS = 60
 
@@ -30,7 +31,8 @@ class Server:
                 raise SystemExit(f"{command[0]} did not start; run it by hand to see why: {command}")
             time.sleep(0.001)
         self.ready_ms = (time.monotonic() - start) * 1e3
-        self.address = self.port_file.read_text().split()[0]
+        self.address, *others = self.port_file.read_text().split()
+        self.metrics_address = others[0] if others else None
 
     def resident_mb(self):
         pages = int(pathlib.Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
@@ -40,6 +42,12 @@ class Server:
         """User and system time of all threads so far."""
         fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def scraped(self, name):
+        """The sum of a metric's series. REQUIRES: a glowworm-server."""
+        with urllib.request.urlopen(f"http://{self.metrics_address}/metrics", timeout=10) as reply:
+            lines = reply.read().decode().splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.partition("{")[0] == name)
 
     def stop(self):
         """Ends the process, if it has not ended, and waits for it."""
