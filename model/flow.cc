@@ -34,30 +34,6 @@ void ForEachTile(absl::Span<const Row> rows, size_t tile_rows, const Run& run) {
 
 }  // namespace
 
-int64_t ByteSize(DataType dtype) {
-  switch (dtype) {
-    case DataType::kFloat32:
-      return 4;
-    case DataType::kFloat64:
-      return 8;
-    case DataType::kUint8:
-      return 1;
-  }
-  return 0;
-}
-
-absl::string_view PrecisionName(Precision precision) {
-  switch (precision) {
-    case Precision::kFloat32:
-      return "float32";
-    case Precision::kFloat64:
-      return "float64";
-    case Precision::kBfloat16:
-      return "bfloat16";
-  }
-  return "";
-}
-
 absl::Status CheckPrecision(Precision precision) {
   if (precision != Precision::kBfloat16 || HasBfloat16Products()) return absl::OkStatus();
   return absl::UnimplementedError(
@@ -94,22 +70,11 @@ absl::StatusOr<std::unique_ptr<Flow>> Flow::Build(const FlowSpec& spec, const Fl
 
   std::unique_ptr<Flow> flow(new Flow);
   FlowInfo& info = flow->info_;
-  info.name = spec.name;
-  info.description = spec.description;
-  if (spec.event.image) {
-    info.event_shape = {spec.event.channels, spec.event.height, spec.event.width};
-  } else {
-    info.event_shape = {spec.event.channels};
-  }
-  info.event_size = info.latent_size = spec.event.size();
-  info.context_size = spec.context_size;
-  info.num_classes = plan->num_classes;
+  info = DescribeFlow(spec);
   info.device = "cpu";
   info.precision = std::string(PrecisionName(options.precision));
   info.layers = plan->layers;
   info.max_condition_number = plan->max_condition_number;
-  info.provenance = spec.provenance;
-  info.has_calibration = spec.calibration.has_value();
   info.max_tile_rows = (*executor)->max_tile_rows();
   if (spec.calibration) {
     flow->calibration_log_likelihood_ = spec.calibration->log_likelihood;

@@ -117,6 +117,10 @@ struct FlowInfo {
   int64_t max_tile_rows = 0;  // rows that one call carries through the flow at once; larger calls are cut
 };
 
+// What the file alone says: parameters, device, precision, layers, condition numbers, sha256 and
+// max_tile_rows are left out.
+FlowInfo DescribeFlow(const FlowSpec& spec);
+
 // Immutable after creation; every method is const, safe from many threads, and blocks for as long as it
 // computes. REQUIRES of all three: pointers as stated above, context present exactly if the flow takes one,
 // class_label < K.

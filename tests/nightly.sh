@@ -1,17 +1,23 @@
 #!/usr/bin/env bash
-# What takes too long for every change: tests/run.sh, clang-tidy over every source file, and the unit tests some times
-# more in random order, which shows tests that lean on one another. Usage: tests/nightly.sh [BUILD_FOLDER]
+# What takes too long for every change: tests/run.sh, clang-tidy over every source file, the unit tests some times more
+# in random order, which shows tests that lean on one another, and all unit tests under the sanitizers.
+# Usage: tests/nightly.sh [BUILD_FOLDER]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=${1:-build}
+. tests/stage.sh
 command -v clang-tidy >/dev/null || { echo "expected clang-tidy: apt-get install clang-tidy" >&2; exit 2; }
 
+lint() {  # its own checks only: warnings are GCC's part
+  find model server client tests -name '*.cc' -print0 | sort -z |
+    xargs -0 -P "$(nproc)" -n 1 clang-tidy -p "$build" --quiet --extra-arg=-Wno-error
+}
+random_order() {
+  GTEST_SHUFFLE=1 ctest --test-dir "$build" -L unit --no-tests=error --output-on-failure --repeat until-fail:5
+}
 tests/run.sh "$build"
-
-printf '\n== Lint\n'
-# Its own checks only: warnings are GCC's part.
-find model server client tests -name '*.cc' -print0 | sort -z |
-  xargs -0 -P "$(nproc)" -n 1 clang-tidy -p "$build" --quiet --extra-arg=-Wno-error
-
-printf '\n== Unit tests in random order\n'
-GTEST_SHUFFLE=1 ctest --test-dir "$build" -L unit --no-tests=error --output-on-failure --repeat until-fail:5
+stage "Lint" lint
+stage "Unit tests in random order" random_order
+stage "Address and undefined-behaviour sanitizers" tests/sanitize.sh build-asan address,undefined '^unit$' \
+  glowworm_unit_tests
+stage "Thread sanitizer" tests/sanitize.sh build-tsan thread '^batcher$' glowworm_batcher_tests

@@ -1,16 +1,11 @@
 #!/usr/bin/env bash
-# Installs, builds and runs every test. Prints the seconds of each stage. Usage: tests/run.sh [BUILD_FOLDER]
+# Installs, builds and runs every test. Prints the seconds of each stage, and the tests that could not run here with
+# their reasons. Usage: tests/run.sh [BUILD_FOLDER]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=${1:-build}
-begin=$SECONDS
-stage() {
-  local name=$1 start=$SECONDS
-  shift
-  printf '\n== %s\n' "$name"
-  "$@"
-  printf '== %s: %d s\n' "$name" $((SECONDS - start))
-}
+. tests/stage.sh
+
 configure() {
   mkdir -p "$build"
   cmake -B "$build" -G Ninja -DGLOWWORM_WERROR=ON -DGLOWWORM_BUILD_TESTS=ON >"$build/configure.log" 2>&1 ||
@@ -19,14 +14,17 @@ configure() {
 tests() {
   ctest --test-dir "$build" --output-on-failure
 }
-# Tests that could not run here, each with its reason.
+# What GoogleTest, unittest (-v) and tests that exit with 77 say of themselves, once for each reason.
 skipped() {
-  local log="$build/Testing/Temporary/LastTest.log"
-  grep -E -A 1 ': Skipped$|\.\.\. skipped' "$log" | grep -vE ': Skipped$|^--$' | sort | uniq -c || echo "none"
+  awk '/^[0-9]+\/[0-9]+ Testing: / { test = $3 }
+       next_line { print test ": " $0; next_line = 0 }
+       /: Skipped$/ { next_line = 1 }
+       sub(/^.*\.\.\. skipped /, "") || sub(/^skipped: /, "") { print test ": " $0 }' \
+    "$build/Testing/Temporary/LastTest.log" | sort | uniq -c | grep . || echo "none"
 }
 stage "Install" deploy/install.sh deploy/packages.txt tests/packages.txt
 stage "Configure" configure
 stage "Build" cmake --build "$build"
 stage "Test" tests
 stage "Skipped" skipped
-printf '\nAll tests passed in %d s.\n' $((SECONDS - begin))
+printf '\nAll tests passed in %d s.\n' "$SECONDS"
