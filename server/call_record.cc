@@ -113,13 +113,14 @@ void CallRecord::AddOverloadTrailers(const absl::Status& status) {
   grpc_->AddTrailingMetadata("grpc-retry-pushback-ms", absl::StrCat(absl::ToInt64Milliseconds(wait)));
 }
 
-// A call that ended well and that nobody named is told at debug only: at thousands a second, each line costs
-// as much as a row.
+// A call that ended well, or was refused for overload, and that nobody named is told at debug only: at
+// thousands a second, each line costs as much as a row, or as a fifth of a refusal. (Metrics count them all.)
 void CallRecord::LogEnd(const absl::Status& status, absl::Duration took) const {
   const bool ours = absl::IsInternal(status) || absl::IsUnknown(status) || absl::IsDataLoss(status);
-  const LogLevel level = ours                                   ? LogLevel::kError
-                         : !status.ok() || !request_id_.empty() ? LogLevel::kInfo
-                                                                : LogLevel::kDebug;
+  const bool usual = status.ok() || absl::IsResourceExhausted(status);
+  const LogLevel level = ours                             ? LogLevel::kError
+                         : !usual || !request_id_.empty() ? LogLevel::kInfo
+                                                          : LogLevel::kDebug;
   if (!Logs(level)) return;
   std::string line =
       absl::StrCat("call method=", MethodName(method_), " code=", absl::StatusCodeToString(status.code()),

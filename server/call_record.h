@@ -60,9 +60,9 @@ class CallRecord {
   // Counts the refusal that `status` is, if it is one: of a stream's message. End counts a call's.
   void CountRefusal(const absl::Status& status) const;
 
-  // The call ends: counts, times and logs it (at info if it failed or came with an x-request-id), adds the
-  // trailers of an overload. The result is for Finish. A call that was cancelled because its deadline has
-  // passed ends with DEADLINE_EXCEEDED. REQUIRES: called once.
+  // The call ends: counts, times and logs it (at info if it failed, but for RESOURCE_EXHAUSTED, or came with
+  // an x-request-id), adds the trailers of an overload. The result is for Finish. A call that was cancelled
+  // because its deadline has passed ends with DEADLINE_EXCEEDED. REQUIRES: called once.
   grpc::Status End(absl::Status status);
 
  private:
