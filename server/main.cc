@@ -1,6 +1,7 @@
 // glowworm-server. Exit codes: 0 after SIGTERM or SIGINT, 1 if it could not serve, 2 for a flag out of its
-// range, 1 for one that Abseil cannot parse (and for --help); a second signal ends it at once with 128 + its
-// number. With --healthcheck: 0 if the server that it asks is SERVING, or else 1. Tested by tests/e2e.
+// range, 1 for one that Abseil cannot parse (and for --help), 3 if the watchdog found that it takes no
+// connections any more; a second signal ends it at once with 128 + its number. With --healthcheck: 0 if the
+// server that it asks is SERVING, or else 1. Tested by tests/e2e.
 
 #include <sys/resource.h>
 #include <unistd.h>
@@ -8,18 +9,31 @@
 #include <atomic>
 #include <csignal>
 #include <cstdio>
+#include <memory>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "server/accept_probe.h"
+#include "server/clock.h"
 #include "server/flags.h"
 #include "server/healthcheck.h"
 #include "server/log.h"
 #include "server/server.h"
 #include "server/stop_signal.h"
+#include "server/watchdog.h"
 
 namespace {
+
+constexpr int kCannotServe = 1;
+constexpr int kStuck = 3;
+// A stuck server that has not ended so long after its drain is ended.
+constexpr absl::Duration kStuckGrace = absl::Seconds(10);
 
 // Each connection takes a descriptor, and gRPC stops accepting for good when they run out.
 void RaiseDescriptorLimit() {
@@ -29,24 +43,71 @@ void RaiseDescriptorLimit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// Why the server ends, if not by a signal from outside. Thread-safe.
+class Ending {
+ public:
+  // Wakes the main thread as a signal would; later reasons than the first do not count.
+  void Begin(int exit_code) {
+    if (begun_.exchange(true)) return;
+    exit_code_ = exit_code;
+    kill(getpid(), SIGTERM);
+  }
+  // Waits for Begin or a signal. The exit code.
+  int Await() {
+    glowworm::WaitForStopSignal();
+    begun_ = true;
+    return exit_code_;
+  }
+  bool begun() const { return begun_; }
+
+ private:
+  std::atomic<bool> begun_{false};
+  std::atomic<int> exit_code_{0};
+};
+
+// Null if it is switched off. `ending` and `server` outlive it.
+std::unique_ptr<glowworm::Watchdog> StartWatchdog(const glowworm::ServerOptions& options,
+                                                  glowworm::Server* server, Ending* ending) {
+  if (options.watchdog_interval <= absl::ZeroDuration()) return nullptr;
+  std::vector<std::string> addresses;
+  for (const std::string& address : {server->address(), server->admin_address(), server->health_address()}) {
+    if (address != "none") addresses.push_back(address);
+  }
+  auto created = glowworm::AcceptProbe::Create(addresses);
+  if (!created.ok()) {
+    glowworm::LogWarning(absl::StrCat("there is no watchdog: ", created.status().message()));
+    return nullptr;
+  }
+  std::shared_ptr<glowworm::AcceptProbe> probe = *std::move(created);
+  return std::make_unique<glowworm::Watchdog>(
+      options.watchdog_interval, [probe, timeout = options.watchdog_interval] { return probe->Run(timeout); },
+      [server, ending, port_file = options.port_file](const absl::Status& status) {
+        glowworm::LogError(absl::StrCat("the server takes no connections and ends: ", status.message()));
+        server->SetLive(false);
+        glowworm::RemovePortFile(port_file);
+        ending->Begin(kStuck);
+      },
+      glowworm::RealClock());
+}
+
 int Serve(const glowworm::ServerOptions& options) {
   auto server = glowworm::Server::Start(options);
   if (!server.ok()) {
     glowworm::LogError(std::string(server.status().message()));
-    return 1;
+    return kCannotServe;
   }
-  std::atomic<bool> stopping{false}, failed{false};
-  std::thread announcer([&server, &stopping, &failed] {
+  Ending ending;
+  std::thread announcer([&server, &ending] {
     absl::Status status = (*server)->WaitUntilLoaded();
-    if (stopping) return;
+    if (ending.begun()) return;
     if (status.ok()) status = (*server)->Announce();
     if (status.ok()) return;
     glowworm::LogError(std::string(status.message()));
-    failed = true;
-    kill(getpid(), SIGTERM);  // wakes the main thread
+    ending.Begin(kCannotServe);
   });
-  glowworm::WaitForStopSignal();
-  stopping = true;
+  const std::unique_ptr<glowworm::Watchdog> watchdog = StartWatchdog(options, server->get(), &ending);
+  const int code = ending.Await();
+  if (watchdog != nullptr) watchdog->Stop();
   (*server)->StopLoading();
   announcer.join();
   std::thread([port_file = options.port_file] {
@@ -54,8 +115,14 @@ int Serve(const glowworm::ServerOptions& options) {
     glowworm::RemovePortFile(port_file);
     _exit(128 + number);
   }).detach();
+  if (code == kStuck) {  // calls on the connections that there are may still be answered, but not for ever
+    std::thread([limit = options.lame_duck + options.drain_timeout + kStuckGrace] {
+      absl::SleepFor(limit);
+      _exit(kStuck);
+    }).detach();
+  }
   (*server)->Stop();
-  return failed ? 1 : 0;
+  return code;
 }
 
 }  // namespace

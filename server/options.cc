@@ -56,6 +56,11 @@ absl::Status CheckDurations(const ServerOptions& o) {
     absl::Status status = CheckDuration(d.flag, d.value, d.low, absl::Hours(24));
     if (!status.ok()) return status;
   }
+  // What the watchdog waits for takes as long on a busy machine.
+  if (o.watchdog_interval > absl::ZeroDuration() && o.watchdog_interval < absl::Seconds(1)) {
+    return absl::InvalidArgumentError(absl::StrCat("--watchdog_interval: expected 0 or 1s .. 24h, got ",
+                                                   absl::FormatDuration(o.watchdog_interval)));
+  }
   return absl::OkStatus();
 }
 

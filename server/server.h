@@ -57,6 +57,9 @@ class Server {
   std::string health_address() const { return AddressOf(probe_); }
   const Metrics& metrics() const { return *metrics_; }
 
+  // What health says of "liveness"; true at first.
+  void SetLive(bool live) { health_.SetLive(live); }
+
  private:
   explicit Server(const ServerOptions& options);
   absl::Status StartPool();

@@ -95,6 +95,8 @@ TEST(CheckOptions, BoundsDurations) {
                 "--poll_interval: expected 10ms .. 24h");
   ExpectRefused([](auto* o) { o->credentials_poll = absl::Milliseconds(1); }, "--credentials_poll");
   ExpectRefused([](auto* o) { o->watchdog_interval = -absl::Seconds(1); }, "--watchdog_interval");
+  ExpectRefused([](auto* o) { o->watchdog_interval = absl::Milliseconds(999); },
+                "--watchdog_interval: expected 0 or 1s .. 24h, got 999ms");
   ExpectRefused([](auto* o) { o->max_connection_age = absl::InfiniteDuration(); }, "--max_connection_age");
 }
 
