@@ -190,6 +190,7 @@ TEST_F(StreamTest, GoesOnAfterAMessageThatThereIsNoMemoryFor) {
   ASSERT_TRUE(stream->Read(&answer));
   EXPECT_EQ(answer.error().code(), 8);  // RESOURCE_EXHAUSTED
   EXPECT_EQ(answer.request_id(), "message 0");
+  EXPECT_EQ(running_->Metric("glowworm_refusals_total", {"reason=\"process_bytes\""}), 1);
   ASSERT_TRUE(stream->Read(&answer));
   EXPECT_EQ(answer.log_likelihood_size(), 1) << answer.error().message();
   EXPECT_TRUE(stream->Finish().ok());
