@@ -23,6 +23,7 @@ skipped() {
     "$build/Testing/Temporary/LastTest.log" | sort | uniq -c | grep . || echo "none"
 }
 stage "Install" deploy/install.sh deploy/packages.txt tests/packages.txt
+stage "Install from PyPI" tests/deploy/setup.sh "$build"
 stage "Configure" configure
 stage "Build" cmake --build "$build"
 stage "Test" tests

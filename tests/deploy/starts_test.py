@@ -1,0 +1,124 @@
+"""Every way in which the Dockerfile and deploy/ start the server, held against the server: its flags exist, a server started
+with them serves, answers the probes and exits in time, and what they say of one another is true."""
+import pathlib
+import re
+import subprocess
+import tempfile
+import unittest
+
+import deployments
+
+import glowworm_e2e as e2e
+
+MARGIN_SECONDS = 5
+SHUTDOWN_SECONDS = 1  # the server's own, after the drain
+ANY_PORT = [f"--{name}=127.0.0.1:0" for name in ("listen", "health", "metrics")]
+
+
+def certificates():
+    """A folder as a kubelet fills it: every file behind two symbolic links."""
+    root = pathlib.Path(tempfile.mkdtemp(dir=e2e.TEMPORARY))
+    real = root / "..2020_01_01"
+    real.mkdir()
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                    "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+                    "-keyout", real / "tls.key", "-out", real / "tls.crt"], check=True, stderr=subprocess.DEVNULL)
+    (real / "ca.crt").write_bytes((real / "tls.crt").read_bytes())
+    (real / "tokens").write_text("read tester 0123456789abcdef0123456789abcdef\n")
+    (root / "..data").symlink_to(real.name)
+    for path in real.iterdir():
+        (root / path.name).symlink_to(f"..data/{path.name}")
+    return root
+
+
+class StartsTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.starts = deployments.starts()
+        cls.help = subprocess.run([deployments.BINARY, "--help"], capture_output=True, text=True, timeout=60).stdout
+
+    def test_there_are_five(self):
+        self.assertEqual([s.name for s in self.starts],
+                         ["Dockerfile", "compose", "kubernetes/base", "kubernetes/overlays/tls", "systemd"])
+
+    def test_every_flag_is_one_of_the_servers(self):
+        known = set(re.findall(r"^ *--(\w+)", self.help, re.MULTILINE))
+        self.assertIn("listen", known)
+        for start in self.starts:
+            with self.subTest(start.name):
+                self.assertEqual(set(start.flags) - known, set())
+        check = deployments.Start("check", deployments.health_check()[1:], None, None)
+        self.assertEqual(set(check.flags), {"healthcheck", "health"})
+        self.assertLessEqual(set(check.flags), known)
+
+    def test_every_flag_that_a_page_names_is_one_of_the_servers(self):
+        known = set(re.findall(r"^ *--(\w+)", self.help, re.MULTILINE))
+        for page in ("image", "kubernetes"):
+            text = (deployments.SOURCE / f"deploy/{page}/README.md").read_text()
+            named = set(re.findall(r"`--(\w+)[=`]", text))
+            self.assertGreater(len(named), 3)
+            self.assertEqual(named - known, set(), page)
+
+    def test_the_time_to_stop_holds_lame_duck_drain_and_a_margin(self):
+        defaults = {name: float(re.search(rf"--{name} .*?default: (\d+);", self.help, re.DOTALL)[1])
+                    for name in ("lame_duck_ms", "drain_timeout_ms")}
+        for start in self.starts:
+            with self.subTest(start.name):
+                spent = sum(float(start.flags.get(name, value)) for name, value in defaults.items()) / 1000
+                if start.grace_seconds is not None:
+                    self.assertGreaterEqual(start.grace_seconds, spent + SHUTDOWN_SECONDS + MARGIN_SECONDS)
+
+    def test_the_user_is_the_images_everywhere(self):
+        for start in self.starts:
+            with self.subTest(start.name):
+                if start.user is not None:
+                    self.assertEqual(start.user, "65532")
+
+    def test_off_loopback_it_is_tls_or_plaintext_on_purpose(self):
+        for start in self.starts:
+            with self.subTest(start.name):
+                loopback = start.flags["listen"].startswith("127.")
+                tls = {"tls_cert", "tls_key"} <= set(start.flags)
+                insecure = "insecure" in start.flags
+                if start.name == "Dockerfile":  # left to whoever runs it
+                    self.assertFalse(loopback or tls or insecure)
+                else:
+                    self.assertEqual([loopback, tls, insecure].count(True), 1)
+
+    def test_the_health_check_asks_where_the_image_answers(self):
+        start = self.starts[0]
+        check = deployments.Start("check", deployments.health_check()[1:], None, None)
+        self.assertEqual(check.port("health"), start.port("health"))
+
+    def test_the_image_exposes_the_ports_of_its_flags(self):
+        start = self.starts[0]
+        self.assertEqual(set(map(int, deployments.dockerfile()["EXPOSE"][0].split())),
+                         {start.port(flag) for flag in ("listen", "health", "metrics")})
+
+    def test_a_server_started_with_them_serves_answers_the_probes_and_ends(self):
+        repository, credentials = e2e.repository(e2e.golden_folder("tiny-plu")), certificates()
+        for start in self.starts:
+            with self.subTest(start.name):
+                arguments = [a.replace("/credentials/", f"{credentials}/") for a in start.arguments]
+                arguments = [f"--repository={repository}" if a.startswith("--repository=") else a for a in arguments]
+                server = e2e.Server(repository, *arguments, *ANY_PORT, "--lame_duck_ms=0")
+                self.addCleanup(server.stop)
+                for service in self.probed():
+                    self.assertEqual(self.health(server, service), b"\x08\x01", service)  # SERVING
+                self.assertIn("glowworm_queue_seconds_count{", server.scrape())  # the autoscaler's metric
+                self.assertEqual(server.stop(), 0, server.lines)
+
+    def probed(self):
+        container = deployments.pod(deployments.kustomize.build(
+            deployments.SOURCE / "deploy/kubernetes/base"))["containers"][0]
+        return [container[f"{kind}Probe"]["grpc"]["service"] for kind in ("startup", "readiness", "liveness")]
+
+    def health(self, server, service):
+        with e2e.grpc.insecure_channel(server.health_address) as channel:
+            call = channel.unary_unary("/grpc.health.v1.Health/Check")
+            return call(bytes([10, len(service)]) + service.encode(), timeout=20)
+
+
+if __name__ == "__main__":
+    unittest.addModuleCleanup(e2e.remove_temporary_files)
+    unittest.main()
