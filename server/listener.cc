@@ -2,8 +2,10 @@
 
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/impl/server_builder_option.h>
+#include <grpcpp/resource_quota.h>
 #include <grpcpp/server_builder.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -32,6 +34,9 @@ class WithReflection final : public grpc::ServerBuilderOption {
 
 void SetBounds(const ListenerOptions& options, grpc::ServerBuilder* builder) {
   builder->SetMaxReceiveMessageSize(static_cast<int>(options.max_message_bytes));
+  grpc::ResourceQuota arriving("arriving");
+  arriving.Resize(static_cast<size_t>(std::max(options.max_arriving_bytes, kMinArrivingBytes)));
+  builder->SetResourceQuota(arriving);
   // A compressed message is unpacked without a bound: a megabyte would become a gigabyte.
   builder->SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
   builder->SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);

@@ -1,6 +1,6 @@
 // Listener: one gRPC port, with the bounds that every port of ours has: message and metadata sizes, calls at
 // once, pings, handshake and idle times, no compression, no shared port. Tested by
-// tests/server/lifecycle_test.cc and tests/e2e/bad_request_test.py.
+// tests/server/lifecycle_test.cc, tests/e2e/bad_request_test.py and tests/attack/direct_test.py.
 
 #ifndef GLOWWORM_SERVER_LISTENER_H_
 #define GLOWWORM_SERVER_LISTENER_H_
@@ -19,10 +19,15 @@
 
 namespace glowworm {
 
+constexpr int64_t kMinArrivingBytes = 64 << 20;
+
 struct ListenerOptions {
   std::string address;  // HOST:PORT; port 0 picks a free one
   std::shared_ptr<grpc::ServerCredentials> credentials;
   int64_t max_message_bytes = 4 << 20;
+  // Of all connections together, what has arrived and is no whole message yet: gRPC judges a message's size
+  // only once it has all of it. Beyond, it resets streams. At least kMinArrivingBytes.
+  int64_t max_arriving_bytes = int64_t{1} << 30;
   bool reflection = false;
   absl::Duration max_connection_age;  // zero: none
   absl::Duration max_connection_age_grace;

@@ -84,6 +84,7 @@ ListenerOptions Server::ListenerAt(const std::string& address) const {
   out.address = address;
   out.credentials = grpc::InsecureServerCredentials();
   out.max_message_bytes = options_.max_message_bytes;
+  out.max_arriving_bytes = std::max(options_.max_process_bytes, 4 * options_.max_message_bytes);
   out.max_connection_age = options_.max_connection_age;
   out.max_connection_age_grace = options_.max_connection_age_grace;
   return out;
