@@ -60,8 +60,12 @@ class Running:
         self.process.stderr.close()
         self.serving.set()
 
+    def pid(self):
+        """Of the container's first process, here."""
+        return pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().strip()
+
     def execute(self, *command):
-        return subprocess.run([*CONTAINER, "--join", str(self.process.pid), self.user, *command], text=True,
+        return subprocess.run([*CONTAINER, "--join", self.pid(), self.user, *command], text=True,
                               capture_output=True, timeout=SECONDS)
 
     def end(self, number=signal.SIGTERM):
@@ -101,7 +105,9 @@ class ImageTest(unittest.TestCase):
         self.assertEqual(self.config["StopSignal"], "SIGTERM")
         self.assertEqual(sorted(self.config["ExposedPorts"]), ["50051/tcp", "50053/tcp", "9464/tcp"])
         self.assertNotIn("/bin/sh", [*self.config["Entrypoint"], *self.config["Healthcheck"]["Test"]])
-        self.assertEqual(self.config["Labels"]["org.opencontainers.image.title"], "Glowworm")
+        version = subprocess.run([*CONTAINER, self.root, "65532", "/usr/bin/glowworm-server", "--version"],
+                                 capture_output=True, text=True, timeout=SECONDS).stdout.split()[1]
+        self.assertEqual(self.config["Labels"]["org.opencontainers.image.version"], version)
 
     def test_it_holds_no_compiler_no_sources_and_no_package_lists(self):
         root = pathlib.Path(self.root)
@@ -153,8 +159,9 @@ class ImageTest(unittest.TestCase):
     def test_the_container_of_these_tests_confines(self):
         """Otherwise the others would show nothing."""
         running = self.serve("--insecure", "--lame_duck_ms=0")
-        status = dict(line.split(":", 1) for line in
-                      pathlib.Path(f"/proc/{running.process.pid}/status").read_text().splitlines())
+        process = pathlib.Path("/proc", running.pid())
+        status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+        self.assertEqual(status["NSpid"].split()[1:], ["1"])
         self.assertEqual(set(status["Uid"].split()), {"65532"})
         self.assertEqual(set(status["Gid"].split()), {"65532"})
         self.assertEqual([int(status[name], 16) for name in ("CapEff", "CapPrm", "CapBnd", "CapAmb")], [0] * 4)
@@ -162,7 +169,7 @@ class ImageTest(unittest.TestCase):
         for path in ("/tmp/x", "/var/tmp/x", "/dev/x", "/x"):
             self.assertNotEqual(running.execute("/usr/bin/touch", path).returncode, 0, path)
         self.assertIn("lo", running.execute("/bin/cat", "/proc/net/dev").stdout)
-        self.assertNotEqual(os.readlink(f"/proc/{running.process.pid}/ns/net"), os.readlink("/proc/self/ns/net"))
+        self.assertNotEqual(os.readlink(process / "ns/net"), os.readlink("/proc/self/ns/net"))
         self.assertEqual(running.end(), 0, running.lines)
 
 

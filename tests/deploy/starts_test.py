@@ -41,6 +41,14 @@ class StartsTest(unittest.TestCase):
         self.assertEqual([s.name for s in self.starts],
                          ["Dockerfile", "compose", "kubernetes/base", "kubernetes/overlays/tls", "systemd"])
 
+    def test_the_version_is_the_servers_everywhere(self):
+        version = subprocess.run([deployments.BINARY, "--version"], capture_output=True, text=True).stdout.split()[1]
+        self.assertIn(f"VERSION={version}", deployments.dockerfile()["ARG"])
+        self.assertEqual(deployments.compose()["services"]["glowworm"]["image"], f"glowworm:{version}")
+        for name in ("base", "overlays/tls"):
+            objects = deployments.kustomize.build(deployments.SOURCE / "deploy/kubernetes" / name)
+            self.assertEqual(deployments.pod(objects)["containers"][0]["image"], f"glowworm:{version}")
+
     def test_every_flag_is_one_of_the_servers(self):
         known = set(re.findall(r"^ *--(\w+)", self.help, re.MULTILINE))
         self.assertIn("listen", known)
