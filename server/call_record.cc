@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "server/batcher.h"
+#include "server/caller.h"
 #include "server/clock.h"
 #include "server/convert.h"
 #include "server/log.h"
@@ -22,12 +23,6 @@ constexpr char kRequestId[] = "x-request-id";
 constexpr size_t kMaxRequestIdHeader = 128;
 constexpr absl::Duration kLeastPushback = absl::Milliseconds(20);
 constexpr absl::Duration kMostPushback = absl::Seconds(10);
-
-// "ipv4:127.0.0.1:5000" -> "ipv4:127.0.0.1"
-std::string WithoutPort(const std::string& peer) {
-  const size_t colon = peer.rfind(':');
-  return colon == std::string::npos || colon < 5 ? peer : peer.substr(0, colon);
-}
 
 std::string RequestId(const grpc::CallbackServerContext& grpc) {
   const auto it = grpc.client_metadata().find(kRequestId);
@@ -56,7 +51,7 @@ CallRecord::CallRecord(Method method, grpc::CallbackServerContext* grpc, Service
       service_(service),
       start_(RealClock()->Now()),
       deadline_(Deadline(*grpc)),
-      source_(WithoutPort(grpc->peer())),
+      source_(CallerOf(*grpc, service->credentials)),
       request_id_(RequestId(*grpc)) {
   service_->metrics->CallStarted();
   if (!request_id_.empty()) grpc_->AddInitialMetadata(kRequestId, request_id_);
@@ -128,6 +123,7 @@ void CallRecord::LogEnd(const absl::Status& status, absl::Duration took) const {
   if (model_ != nullptr) absl::StrAppend(&line, " model=", model_->name(), " version=", model_->version());
   if (!request_id_.empty()) absl::StrAppend(&line, " request_id=", request_id_);
   absl::StrAppend(&line, " peer=", Sanitized(grpc_->peer(), 64));
+  if (service_->credentials != nullptr) absl::StrAppend(&line, " source=", source_);
   if (!status.ok()) {
     absl::StrAppend(&line, " error=\"",
                     absl::StrReplaceAll(ToGrpcStatus(status).error_message(), {{"\"", "'"}}), "\"");

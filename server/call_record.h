@@ -23,6 +23,8 @@
 
 namespace glowworm {
 
+class Credentials;
+
 // What every call needs of the server. Outlives all calls.
 struct ServiceContext {
   const ModelRepository* repository = nullptr;
@@ -32,6 +34,7 @@ struct ServiceContext {
   int64_t max_call_bytes = 0;  // what one call's inputs and outputs may take of the budgets at most
   int compute_threads = 1;
   LiveStreams streams;
+  const Credentials* credentials = nullptr;  // null: nobody is asked who they are
 };
 
 // Not thread-safe, but for deadline() and source().
@@ -44,7 +47,7 @@ class CallRecord {
 
   // On RealClock; InfiniteFuture if the client set none.
   absl::Time deadline() const { return deadline_; }
-  // The peer's address without its port, for fairness.
+  // The name of its token, else of its certificate, else its peer's address without the port: for fairness.
   const std::string& source() const { return source_; }
 
   // Whether the caller is known to be gone, or its deadline is here, to the moment. (A read that fails for

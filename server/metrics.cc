@@ -109,6 +109,19 @@ Metrics::Metrics()
                       .Help("Calls that have arrived and not ended")
                       .Register(*registry_)
                       .Add({})),
+      auth_failures_(prometheus::BuildCounter()
+                         .Name("glowworm_auth_failures_total")
+                         .Help("Calls refused for their token, by the reason")
+                         .Register(*registry_)),
+      credentials_kept_(
+          prometheus::BuildCounter()
+              .Name("glowworm_credentials_kept_total")
+              .Help("Readings of certificates or tokens that failed: the old ones stay in force")
+              .Register(*registry_)),
+      certificate_end_(prometheus::BuildGauge()
+                           .Name("glowworm_tls_certificate_expiry_timestamp_seconds")
+                           .Help("When the server's certificate ends, in seconds since 1970")
+                           .Register(*registry_)),
       scrape_(std::make_shared<Scrape>(this)) {
   prometheus::BuildGauge()
       .Name("glowworm_build_info")

@@ -24,6 +24,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "server/mutex.h"
 
 namespace glowworm {
@@ -44,6 +45,15 @@ class Metrics {
   // Calls between arrival and end.
   void CallStarted() { in_flight_->Increment(); }
   void CallEnded() { in_flight_->Decrement(); }
+
+  // A call or a file of credentials was not taken; `reason` and `what` come from a short, closed list.
+  void AuthenticationRefused(const std::string& reason) {
+    auth_failures_.Add({{"reason", reason}}).Increment();
+  }
+  void CredentialsKept(const std::string& what) { credentials_kept_.Add({{"what", what}}).Increment(); }
+  void SetCertificateEnd(absl::Time end) {
+    certificate_end_.Add({}).Set(absl::ToDoubleSeconds(end - absl::UnixEpoch()));
+  }
 
   // Serves GET /metrics at `address` ("127.0.0.1:9464"; port 0 picks one) with eight threads, so that
   // half-sent requests do not block a scrape. Unavailable if nothing can listen there.
@@ -88,6 +98,9 @@ class Metrics {
   const std::shared_ptr<prometheus::Registry> registry_;
   Families families_;
   prometheus::Gauge* in_flight_;
+  prometheus::Family<prometheus::Counter>& auth_failures_;
+  prometheus::Family<prometheus::Counter>& credentials_kept_;
+  prometheus::Family<prometheus::Gauge>& certificate_end_;
   const std::shared_ptr<prometheus::Collectable> scrape_;
   int port_ = 0;
 

@@ -85,6 +85,12 @@ absl::Status CheckSecurity(const ServerOptions& o) {
           " is not this machine alone; give --tls_cert and --tls_key, or --insecure for plaintext"));
     }
   }
+  if (!o.admin.empty() && !IsLoopback(o.admin) && o.tokens.empty() && o.tls_client_ca.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--admin: ", o.admin,
+        " is not this machine alone, so that anybody could load and unload models; give --tokens or "
+        "--tls_client_ca"));
+  }
   return absl::OkStatus();
 }
 

@@ -34,7 +34,8 @@ void RemovePortFile(const std::string& path) {
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
   std::unique_ptr<Server> server(new Server(options));
-  absl::Status status = server->StartPool();
+  absl::Status status = server->ReadCredentials();
+  if (status.ok()) status = server->StartPool();
   if (status.ok()) status = server->OpenRepository();
   if (status.ok() && !options.metrics.empty()) status = server->metrics_->Listen(options.metrics);
   if (status.ok()) status = server->StartListeners();
@@ -55,6 +56,13 @@ Server::~Server() {
   for (const auto* listener : {&public_, &admin_, &probe_}) {
     if (*listener != nullptr) (*listener)->Shutdown(absl::ZeroDuration());
   }
+}
+
+absl::Status Server::ReadCredentials() {
+  absl::StatusOr<std::unique_ptr<Credentials>> created = Credentials::Create(options_, metrics_.get());
+  if (!created.ok()) return created.status();
+  credentials_ = *std::move(created);
+  return absl::OkStatus();
 }
 
 absl::Status Server::StartPool() {
@@ -79,10 +87,11 @@ absl::Status Server::OpenRepository() {
   return absl::OkStatus();
 }
 
-ListenerOptions Server::ListenerAt(const std::string& address) const {
+ListenerOptions Server::ListenerAt(const std::string& address,
+                                   std::shared_ptr<grpc::ServerCredentials> credentials) const {
   ListenerOptions out;
   out.address = address;
-  out.credentials = grpc::InsecureServerCredentials();
+  out.credentials = std::move(credentials);
   out.max_message_bytes = options_.max_message_bytes;
   out.max_arriving_bytes = std::max(options_.max_process_bytes, 4 * options_.max_message_bytes);
   out.max_connection_age = options_.max_connection_age;
@@ -93,6 +102,8 @@ ListenerOptions Server::ListenerAt(const std::string& address) const {
 absl::Status Server::StartListeners() {
   context_.repository = repository_.get();
   context_.metrics = metrics_.get();
+  if (credentials_->uses_tokens() || credentials_->asks_for_certificates())
+    context_.credentials = credentials_.get();
   context_.unknown_model = metrics_->ForModel("", "");
   context_.limits = options_.request_limits();
   context_.max_call_bytes = std::min(options_.max_queue_bytes, options_.max_process_bytes);
@@ -108,8 +119,10 @@ absl::Status Server::StartListeners() {
     return absl::OkStatus();
   };
   absl::Status status;
-  if (!options_.health.empty()) status = start(ListenerAt(options_.health), {}, &probe_);
-  ListenerOptions open = ListenerAt(options_.listen);
+  if (!options_.health.empty()) {
+    status = start(ListenerAt(options_.health, grpc::InsecureServerCredentials()), {}, &probe_);
+  }
+  ListenerOptions open = ListenerAt(options_.listen, credentials_->For(Role::kRead));
   open.reflection = true;
   if (status.ok()) status = start(open, {&service_}, &public_);
   return status;

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "server/call_record.h"
 #include "server/compute_pool.h"
+#include "server/credentials.h"
 #include "server/density_service.h"
 #include "server/health.h"
 #include "server/listener.h"
@@ -62,10 +63,12 @@ class Server {
 
  private:
   explicit Server(const ServerOptions& options);
+  absl::Status ReadCredentials();
   absl::Status StartPool();
   absl::Status OpenRepository();
   absl::Status StartListeners();
-  ListenerOptions ListenerAt(const std::string& address) const;
+  ListenerOptions ListenerAt(const std::string& address,
+                             std::shared_ptr<grpc::ServerCredentials> credentials) const;
   static std::string AddressOf(const std::unique_ptr<Listener>& listener) {
     return listener == nullptr ? "none" : listener->address();
   }
@@ -75,6 +78,7 @@ class Server {
 
   const ServerOptions options_;
   std::unique_ptr<Metrics> metrics_;
+  std::unique_ptr<Credentials> credentials_;
   std::unique_ptr<ComputePool> pool_;
   std::vector<std::shared_ptr<ModelMetrics>>
       model_metrics_;  // also of models that failed; the loading thread's

@@ -133,14 +133,15 @@ class Server:
             self._ended = True
             self._new_line.notify_all()
 
-    def wait_for(self, text):
-        """The first log line with this text."""
+    def wait_for(self, text, count=1):
+        """The first log line with this text, or the `count`-th."""
         with self._new_line:
-            def there():
-                return self._ended or any(text in line for line in self.lines)
-            if not self._new_line.wait_for(there, START_SECONDS) or not any(text in line for line in self.lines):
-                raise AssertionError(f"no log line with '{text}': {self.lines[-5:]}")
-            return next(line for line in self.lines if text in line)
+            def found():
+                return [line for line in self.lines if text in line]
+            self._new_line.wait_for(lambda: self._ended or len(found()) >= count, START_SECONDS)
+            if len(found()) < count:
+                raise AssertionError(f"fewer than {count} log lines with '{text}': {self.lines[-5:]}")
+            return found()[count - 1]
 
     def channel(self):
         channel = grpc.insecure_channel(self.address, options=[("grpc.use_local_subchannel_pool", 1)])

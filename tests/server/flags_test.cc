@@ -8,6 +8,8 @@
 #include <functional>
 #include <string>
 
+#include "absl/strings/match.h"
+
 namespace glowworm {
 namespace {
 
@@ -82,6 +84,24 @@ TEST(CheckOptions, KeepsTokensOutOfPlaintext) {
         o->tokens = "tokens";
       },
       "--tokens: would travel in the clear to --listen=0.0.0.0:1");
+}
+
+TEST(CheckOptions, LetsNobodyUnknownLoadModelsFromOutside) {
+  ServerOptions options = Good();
+  options.admin = "0.0.0.0:1";
+  const auto refused = [&options] {
+    return !CheckOptions(options).ok() &&
+           absl::StrContains(CheckOptions(options).message(), "anybody could load and unload models");
+  };
+  options.insecure = true;
+  EXPECT_TRUE(refused());
+  options.tls_cert = options.tls_key = "pem";
+  EXPECT_TRUE(refused());
+  options.tokens = "tokens";
+  EXPECT_TRUE(CheckOptions(options).ok());
+  options.tokens = "";
+  options.tls_client_ca = "pem";
+  EXPECT_TRUE(CheckOptions(options).ok());
 }
 
 TEST(CheckOptions, WantsACertificateAndItsKey) {
