@@ -1,10 +1,10 @@
-# The image: glowworm-server, its command glowworm, the bundled flows, and the Debian libraries that they need. How to run
-# it, and what each argument is for: deploy/image/README.md. Built and run by tests/deploy/image_test.py.
+# The image: glowworm-server, its command glowworm, the bundled flows, and the Debian libraries that they need. How to
+# run it, and what each argument is for: deploy/image/README.md. Built and run by tests/deploy/image_test.py.
 ARG BASE=debian:bookworm-slim
 
 FROM ${BASE} AS builder
-# For a builder that has ccache (deploy/image/build.sh): its package, the environment to compile in (NAME=VALUE ...), and
-# where the sources lie, since ccache knows a compilation by its paths.
+# For a builder that has ccache (deploy/image/build.sh): its package, the environment to compile in (NAME=VALUE ...),
+# and where the sources lie, since ccache knows a compilation by its paths.
 ARG EXTRA_PACKAGES=""
 ARG BUILD_ENVIRONMENT=""
 ARG SOURCE=/src
@@ -37,7 +37,7 @@ RUN export DEBIAN_FRONTEND=noninteractive \
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Glowworm" \
-      org.opencontainers.image.description="Serves trained normalizing flows over gRPC: log-likelihood, encode, decode, sample" \
+      org.opencontainers.image.description="Trained normalizing flows over gRPC: log-likelihood, encode, decode, sample" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.base.name="debian:bookworm-slim"

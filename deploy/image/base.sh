@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes a base image like debian:bookworm-slim from Debian's packages: where CI has no registry of images. The mirrors are
-# those of this machine's apt. Usage, as root: deploy/image/base.sh FOLDER, which must not exist. Run by build.sh.
+# Makes a base image like debian:bookworm-slim from Debian's packages: where CI has no registry of images. The mirrors
+# are those of this machine's apt. Usage, as root: deploy/image/base.sh FOLDER, which must not exist. Run by build.sh.
 set -euo pipefail
 folder=$1
 # "https://... bookworm main" for each of Debian's own sources.
@@ -20,5 +20,5 @@ path-exclude /usr/share/locale/*
 path-exclude /usr/share/man/*
 TXT
 echo 'Acquire::Languages "none";' >"$folder/etc/apt/apt.conf.d/slim"
-rm -rf "$folder"/usr/share/{doc,info,locale,man}/* "$folder"/var/lib/apt/lists/* "$folder"/var/cache/apt/archives/*.deb \
-  "$folder"/var/log/*.log
+rm -rf "$folder"/usr/share/{doc,info,locale,man}/* "$folder"/var/lib/apt/lists/* \
+  "$folder"/var/cache/apt/archives/*.deb "$folder"/var/log/*.log

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Builds the Dockerfile without a container engine, by Debian's debootstrap and buildah. Prints the seconds of each step.
-# Usage, as root: deploy/image/build.sh [BUILD_FOLDER]. Leaves the images `base` and `glowworm` in BUILD_FOLDER/image, where
-# deploy/image/buildah.sh finds them, in place of earlier ones. Tested by tests/deploy/image_test.py.
+# Builds the Dockerfile without a container engine, by Debian's debootstrap and buildah. Prints the seconds of each
+# step. Usage, as root: deploy/image/build.sh [BUILD_FOLDER]. Leaves the images `base` and `glowworm` in
+# BUILD_FOLDER/image, where deploy/image/buildah.sh finds them, in place of earlier ones. Tested by
+# tests/deploy/image_test.py.
 #
-# A base made before is used again for a day. ccache, where installed, is shared with the builder: it then finds what the
-# main build has compiled already, as long as both folders are called build.
+# A base made before is used again for a day. ccache, where installed, is shared with the builder: it then finds what
+# the main build has compiled already, as long as both folders are called build.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 build=${1:-build}

@@ -1,6 +1,6 @@
-"""Runs a program from an image's files as a container engine would, where there is none: its own mounts with a read-only
-root and no writable path, its own processes, of which it is the first, its own network with nothing but loopback, another
-user, no capability, no way to gain one.
+"""Runs a program from an image's files as a container engine would, where there is none: its own mounts with a
+read-only root and no writable path, its own processes, of which it is the first, its own network with nothing but
+loopback, another user, no capability, no way to gain one.
 
     container.py ROOT USER COMMAND...       a new container
     container.py --join PID USER COMMAND... one more program in the container whose first program is PID

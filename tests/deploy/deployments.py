@@ -1,7 +1,7 @@
 """What the tests of manifests share: every way in which the Dockerfile and deploy/ start glowworm-server, as flags.
 
-ctest sets GLOWWORM_SERVER (the binary), GLOWWORM_SOURCE_DIR and GLOWWORM_BUILD_DIR. Importing it ends a test with 77 where
-setup.sh has not been run."""
+ctest sets GLOWWORM_SERVER (the binary), GLOWWORM_SOURCE_DIR and GLOWWORM_BUILD_DIR. Importing it ends a test with 77
+where setup.sh has not been run."""
 import configparser
 import json
 import os
@@ -33,6 +33,7 @@ class Start(typing.NamedTuple):
     arguments: list
     grace_seconds: typing.Optional[float]  # between SIGTERM and SIGKILL; None: not said there
     user: typing.Optional[str]
+    memory_bytes: typing.Optional[int]  # its limit
 
     @property
     def flags(self):
@@ -48,6 +49,12 @@ def seconds(text):
     """Of 500ms, 30s or 5m."""
     number, unit = re.fullmatch(r"([\d.]+)(ms|s|m|h)", text).groups()
     return float(number) * {"ms": 1e-3, "s": 1, "m": 60, "h": 3600}[unit]
+
+
+def size(text):
+    """Bytes of 512m (compose) or 2Gi (Kubernetes)."""
+    number, unit = re.fullmatch(r"(\d+)([mg]|[MG]i)", text).groups()
+    return int(number) << {"m": 20, "g": 30}[unit[0].lower()]
 
 
 def dockerfile():
@@ -88,15 +95,16 @@ def pod(documents):
 
 def starts():
     user = dockerfile()["USER"][0].split(":")[0]
-    out = [Start("Dockerfile", entry_point(), None, user)]
+    out = [Start("Dockerfile", entry_point(), None, user, None)]
     service = compose()["services"]["glowworm"]
     out.append(Start("compose", entry_point() + service["command"], seconds(service["stop_grace_period"]),
-                     service["user"].split(":")[0]))
+                     service["user"].split(":")[0], size(service["mem_limit"])))
     for name in ("base", "overlays/tls"):
         spec = pod(kustomize.build(SOURCE / "deploy/kubernetes" / name))
         out.append(Start(f"kubernetes/{name}", entry_point() + spec["containers"][0]["args"],
-                         spec["terminationGracePeriodSeconds"], str(spec["securityContext"]["runAsUser"])))
+                         spec["terminationGracePeriodSeconds"], str(spec["securityContext"]["runAsUser"]),
+                         size(spec["containers"][0]["resources"]["limits"]["memory"])))
     service = unit()["Service"]
-    command = [a for a in shlex.split(service["ExecStart"]) if a != "$GLOWWORM_ARGUMENTS"]
-    out.append(Start("systemd", command[1:], float(service["TimeoutStopSec"]), None))
+    command = [a for a in shlex.split(service["ExecStart"].replace("\\\n", " ")) if a != "$GLOWWORM_ARGUMENTS"]
+    out.append(Start("systemd", command[1:], float(service["TimeoutStopSec"]), None, None))
     return out

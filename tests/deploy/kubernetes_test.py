@@ -1,6 +1,6 @@
-"""The Kubernetes manifests, without a cluster: their schema in the oldest and the newest version, that they fit one another
-and the server's flags, and the autoscaler's metric, computed by promtool. Also tests kustomize.py, which puts them
-together."""
+"""The Kubernetes manifests, without a cluster: their schema in the oldest and the newest version, that they fit one
+another and the server's flags, and the autoscaler's metric, computed by promtool. Also tests kustomize.py, which puts
+them together."""
 import copy
 import json
 import pathlib
@@ -126,12 +126,9 @@ class Manifests:
         self.assertLess(self.of_kind("PodDisruptionBudget")["spec"]["maxUnavailable"], deployment["replicas"])
         self.assertIn("max_connection_age", self.start.flags)
 
-    def test_requests_equal_limits_and_memory_holds_the_queues(self):
+    def test_requests_equal_limits(self):
         resources = self.container["resources"]
         self.assertEqual(resources["requests"], resources["limits"])
-        gibibytes = int(resources["limits"]["memory"].removesuffix("Gi"))
-        bytes_of_requests = int(self.start.flags.get("max_process_bytes", 2**30))  # starts_test.py: the default
-        self.assertGreaterEqual(gibibytes * 2**30, 1.5 * bytes_of_requests)
 
     def test_models_and_credentials_are_where_the_flags_say(self):
         mounts = {m["mountPath"]: m["name"] for m in self.container["volumeMounts"]}
@@ -177,7 +174,8 @@ class AdapterTest(unittest.TestCase):
         if not shutil.which("promtool"):
             self.skipTest("promtool is not installed")
         rule, = yaml.safe_load((FOLDER / "prometheus-adapter.yaml").read_text())["rules"]
-        query = rule["metricsQuery"].replace("<<.LabelMatchers>>", 'namespace="glowworm"').replace("<<.GroupBy>>", "pod")
+        query = rule["metricsQuery"].replace("<<.GroupBy>>", "pod")
+        query = query.replace("<<.LabelMatchers>>", 'namespace="glowworm"')
         self.assertNotIn("<<", query)
         series = rule["seriesQuery"].partition("{")[0].removesuffix("_count")
         labels = 'model="{}",namespace="glowworm",pod="{}"'

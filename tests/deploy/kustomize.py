@@ -1,6 +1,6 @@
-"""Reads a kustomization as `kustomize build` does, as far as ours go: resources, namespace, images, and patches, strategic
-merges and JSON patches. What it does not know it refuses, so that nothing is left out unseen. Used by kubernetes_test.py,
-which tests it."""
+"""Reads a kustomization as `kustomize build` does, as far as ours go: resources, namespace, images, and patches,
+strategic merges and JSON patches. What it does not know it refuses, so that nothing is left out unseen. Used by
+kubernetes_test.py, which tests it."""
 import copy
 import pathlib
 import re

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the virtual environment of the tests of manifests, from requirements.txt; does nothing where it is made already.
-# Usage: tests/deploy/setup.sh [BUILD_FOLDER]. Called by tests/run.sh; without it those tests are skipped.
+# Makes the virtual environment of the tests of manifests, from requirements.txt; does nothing where it is made
+# already. Usage: tests/deploy/setup.sh [BUILD_FOLDER]. Called by tests/run.sh; without it those tests are skipped.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 venv=${1:-build}/deploy-venv

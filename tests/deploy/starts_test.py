@@ -1,5 +1,5 @@
-"""Every way in which the Dockerfile and deploy/ start the server, held against the server: its flags exist, a server started
-with them serves, answers the probes and exits in time, and what they say of one another is true."""
+"""Every way in which the Dockerfile and deploy/ start the server, held against the server: its flags exist, a server
+started with them serves, answers the probes and exits in time, and what they say of one another is true."""
 import pathlib
 import re
 import subprocess
@@ -11,6 +11,7 @@ import deployments
 import glowworm_e2e as e2e
 
 MARGIN_SECONDS = 5
+MODELS_BYTES = 512 << 20  # and what the process needs besides requests and replies
 SHUTDOWN_SECONDS = 1  # the server's own, after the drain
 ANY_PORT = [f"--{name}=127.0.0.1:0" for name in ("listen", "health", "metrics")]
 
@@ -55,7 +56,7 @@ class StartsTest(unittest.TestCase):
         for start in self.starts:
             with self.subTest(start.name):
                 self.assertEqual(set(start.flags) - known, set())
-        check = deployments.Start("check", deployments.health_check()[1:], None, None)
+        check = deployments.Start("check", deployments.health_check()[1:], None, None, None)
         self.assertEqual(set(check.flags), {"healthcheck", "health"})
         self.assertLessEqual(set(check.flags), known)
 
@@ -67,12 +68,23 @@ class StartsTest(unittest.TestCase):
             self.assertGreater(len(named), 3)
             self.assertEqual(named - known, set(), page)
 
-    def test_the_time_to_stop_holds_lame_duck_drain_and_a_margin(self):
-        defaults = {name: float(re.search(rf"--{name} .*?default: (\d+);", self.help, re.DOTALL)[1])
-                    for name in ("lame_duck_ms", "drain_timeout_ms")}
+    def number(self, start, flag):
+        """A flag's value, or else its default."""
+        default = re.search(rf"--{flag} .*?default: (\d+);", self.help, re.DOTALL)[1]
+        return int(start.flags.get(flag, default))
+
+    def test_the_memory_holds_what_arrives_what_is_queued_and_models(self):
         for start in self.starts:
             with self.subTest(start.name):
-                spent = sum(float(start.flags.get(name, value)) for name, value in defaults.items()) / 1000
+                # As much as --max_process_bytes may be arriving besides: server/listener.h.
+                spent = 2 * self.number(start, "max_process_bytes") + MODELS_BYTES
+                if start.memory_bytes is not None:
+                    self.assertGreaterEqual(start.memory_bytes, spent)
+
+    def test_the_time_to_stop_holds_lame_duck_drain_and_a_margin(self):
+        for start in self.starts:
+            with self.subTest(start.name):
+                spent = sum(self.number(start, flag) for flag in ("lame_duck_ms", "drain_timeout_ms")) / 1000
                 if start.grace_seconds is not None:
                     self.assertGreaterEqual(start.grace_seconds, spent + SHUTDOWN_SECONDS + MARGIN_SECONDS)
 
@@ -95,7 +107,7 @@ class StartsTest(unittest.TestCase):
 
     def test_the_health_check_asks_where_the_image_answers(self):
         start = self.starts[0]
-        check = deployments.Start("check", deployments.health_check()[1:], None, None)
+        check = deployments.Start("check", deployments.health_check()[1:], None, None, None)
         self.assertEqual(check.port("health"), start.port("health"))
 
     def test_the_image_exposes_the_ports_of_its_flags(self):
