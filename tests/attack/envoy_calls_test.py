@@ -154,6 +154,29 @@ class ConnectionTest(unittest.TestCase):
         self.assertGreaterEqual(strike.seen["closed"], strike.seen["connected"] - 20)
         behind.channel()  # there is room again
 
+    def test_a_full_heap_sheds_load(self):
+        def active(envoy):
+            return [envoy.stat(f"overload.envoy.overload_actions.{action}.active")
+                    for action in ("shrink_heap", "stop_accepting_requests", "stop_accepting_connections")]
+
+        self.assertEqual(active(envoy_proxy.Behind(self).envoy), [0, 0, 0])
+        full = envoy_proxy.Behind(self, {"max_heap_size_bytes: 536870912": "max_heap_size_bytes: 1048576"}).envoy
+        until = time.monotonic() + 20
+        while active(full) != [1, 1, 1] and time.monotonic() < until:
+            pass
+        self.assertEqual(active(full), [1, 1, 1])
+
+    def test_connections_to_the_server_end_soon_after_their_client(self):
+        behind = envoy_proxy.Behind(self)
+        for _ in range(20):
+            with behind.channel() as channel:
+                e2e.rpc.DensityServiceStub(channel).LogLikelihood(victim.GOOD_CALL, timeout=10)
+        until = time.monotonic() + 20
+        while behind.envoy.stat("cluster.glowworm.upstream_cx_active") and time.monotonic() < until:
+            pass
+        self.assertEqual(behind.envoy.stat("cluster.glowworm.upstream_cx_active"), 0)
+        self.assertGreaterEqual(behind.envoy.stat("cluster.glowworm.upstream_cx_total"), 20)
+
     def common_name(self, envoy):
         context = ssl.create_default_context(cafile=envoy.ca)
         with socket.create_connection(envoy.host_port, timeout=10) as plain:

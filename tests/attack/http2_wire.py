@@ -79,6 +79,7 @@ class Connection:
         self.initial_window, self.window_updates = 65535, collections.Counter()  # what the peer lets us send
         self.data_sent = collections.Counter()  # by fill(), by stream, and in all at 0
         self.frames = collections.Counter()  # received, by kind
+        self.pongs = 0  # PINGs of ours that were answered
         self.ended = set()  # streams that the peer has ended or reset
         self.goaway = None  # the error code of the last GOAWAY
         self.text = b""  # of it, or what came that is no HTTP/2
@@ -181,6 +182,8 @@ class Connection:
             self.window_updates[stream] += int.from_bytes(payload, "big")
         elif kind in (SETTINGS, PING) and not flags & ACK:
             self._owed += frame(kind, ACK, 0, payload if kind == PING else b"")
+        if kind == PING and flags & ACK:
+            self.pongs += 1
         if kind == SETTINGS:
             for key, value in struct.iter_unpack(">HI", payload):
                 self.initial_window = value if key == INITIAL_WINDOW_SIZE else self.initial_window
