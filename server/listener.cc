@@ -24,12 +24,22 @@ constexpr int kClientPingIntervalMs = 10'000;  // a client that pings more often
 constexpr int kMaxPingStrikes = 2;
 constexpr int kMaxConnectionIdleMs = 5 * 60'000;
 
-// Reflection for one server; gRPC's own switch is the whole process's.
-class WithReflection final : public grpc::ServerBuilderOption {
+// Reflection for this server alone or not at all; where its library is linked, every server has it by itself.
+class Reflection final : public grpc::ServerBuilderOption {
+ public:
+  explicit Reflection(bool on) : on_(on) {}
   void UpdateArguments(grpc::ChannelArguments*) override {}
   void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
-    plugins->push_back(std::make_unique<grpc::reflection::ProtoServerReflectionPlugin>());
+    using Plugin = grpc::reflection::ProtoServerReflectionPlugin;
+    const auto is_reflection = [](const auto& plugin) {
+      return dynamic_cast<Plugin*>(plugin.get()) != nullptr;
+    };
+    plugins->erase(std::remove_if(plugins->begin(), plugins->end(), is_reflection), plugins->end());
+    if (on_) plugins->push_back(std::make_unique<Plugin>());
   }
+
+ private:
+  const bool on_;
 };
 
 void SetBounds(const ListenerOptions& options, grpc::ServerBuilder* builder) {
@@ -64,23 +74,27 @@ void SetBounds(const ListenerOptions& options, grpc::ServerBuilder* builder) {
 absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const ListenerOptions& options,
                                                           const std::vector<grpc::Service*>& services) {
   grpc::EnableDefaultHealthCheckService(true);  // process-wide
+  std::unique_ptr<Listener> listener(new Listener);
   int port = 0;
   grpc::ServerBuilder builder;
   builder.AddListeningPort(options.address, options.credentials, &port);
   for (grpc::Service* service : services) builder.RegisterService(service);
-  if (options.reflection) builder.SetOption(std::make_unique<WithReflection>());
+  if (services.empty()) builder.RegisterCallbackGenericService(&listener->nothing_);
+  builder.SetOption(std::make_unique<Reflection>(options.reflection));
   SetBounds(options, &builder);
-  std::unique_ptr<grpc::Server> grpc = builder.BuildAndStart();
-  if (grpc == nullptr || port == 0) {
+  listener->grpc_ = builder.BuildAndStart();
+  if (listener->grpc_ == nullptr || port == 0) {
     return absl::UnavailableError(absl::StrCat("cannot listen for gRPC on ", options.address,
                                                ": the port is taken or the address is not this machine's"));
   }
-  grpc->GetHealthCheckService()->SetServingStatus(false);
-  std::string address = absl::StrCat(ParseHostPort(options.address)->host, ":", port);
-  return std::unique_ptr<Listener>(new Listener(std::move(grpc), std::move(address)));
+  listener->health()->SetServingStatus(false);
+  listener->address_ = absl::StrCat(ParseHostPort(options.address)->host, ":", port);
+  return listener;
 }
 
-Listener::~Listener() { Shutdown(absl::ZeroDuration()); }
+Listener::~Listener() {
+  if (grpc_ != nullptr) Shutdown(absl::ZeroDuration());
+}
 
 void Listener::Shutdown(absl::Duration grace) { grpc_->Shutdown(absl::ToChronoTime(absl::Now() + grace)); }
 

@@ -5,6 +5,7 @@
 #ifndef GLOWWORM_SERVER_LISTENER_H_
 #define GLOWWORM_SERVER_LISTENER_H_
 
+#include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
@@ -54,11 +55,12 @@ class Listener {
   void Shutdown(absl::Duration grace);
 
  private:
-  Listener(std::unique_ptr<grpc::Server> grpc, std::string address)
-      : grpc_(std::move(grpc)), address_(std::move(address)) {}
+  Listener() = default;
 
-  const std::unique_ptr<grpc::Server> grpc_;
-  const std::string address_;
+  // Answers UNIMPLEMENTED, where there are no services: gRPC starts no server with health alone.
+  grpc::CallbackGenericService nothing_;
+  std::unique_ptr<grpc::Server> grpc_;
+  std::string address_;
 };
 
 }  // namespace glowworm

@@ -1,11 +1,110 @@
-"""Health as probes see it: `glowworm-server --healthcheck`."""
+"""Health as probes see it: what --health answers through start, service and drain, and `glowworm-server
+--healthcheck`."""
 import os
 import signal
 import socket
 import subprocess
 import unittest
 
+import grpc
+import numpy as np
+
 import glowworm_e2e as e2e
+from glowworm_e2e import pb
+
+SERVING, NOT_SERVING = 1, 2
+CHECK, WATCH = "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"
+
+
+def asked(service):
+    """A HealthCheckRequest."""
+    return bytes([1 << 3 | 2, len(service)]) + service.encode() if service else b""
+
+
+class HealthListenerTest(unittest.TestCase):
+    def serve(self, root, *flags, **more):
+        server = e2e.Server(root, *flags, **more)
+        self.addCleanup(self.end, server)
+        return server
+
+    @staticmethod
+    def end(server):
+        if server.process.poll() is None:
+            server.process.kill()
+            server.process.wait()
+
+    def channel(self, address):
+        channel = grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
+        self.addCleanup(channel.close)
+        return channel
+
+    def answers(self, channel):
+        """What each service but the models' is."""
+        check = channel.unary_unary(CHECK)
+        return {name: check(asked(name), timeout=30, wait_for_ready=True)[1]
+                for name in ("", "readiness", "startup", "liveness")}
+
+    def free_address(self):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            return "%s:%d" % free.getsockname()
+
+    def slow_repository(self):
+        root = e2e.repository()
+        e2e.write_slow_flow(root / "slow" / "1" / "flow.safetensors", 256)
+        return root
+
+    def test_from_the_first_moment_the_process_is_alive_and_the_rest_waits_for_the_models(self):
+        root = self.slow_repository()
+        for version in range(2, 12):
+            (root / "slow" / str(version)).symlink_to(root / "slow" / "1")
+        server = self.serve(root, f"--health={(address := self.free_address())}", wait=False)
+        channel = self.channel(address)
+        first = self.answers(channel)
+        self.assertFalse(any(" serving " in line for line in server.lines), "the load is long enough to be seen")
+        self.assertEqual(first, {"": NOT_SERVING, "readiness": NOT_SERVING, "startup": NOT_SERVING,
+                                 "liveness": SERVING})
+        server.wait_for(" serving ")
+        self.assertEqual(self.answers(channel), dict.fromkeys(first, SERVING))
+        self.assertEqual(server.stop(), 0)
+
+    def test_it_has_the_models_and_nothing_else(self):
+        root = e2e.repository(e2e.golden_folder("tiny-plu"))
+        broken = root / "broken" / "1" / "flow.safetensors"
+        broken.parent.mkdir(parents=True)
+        broken.write_bytes(b"not a flow at all")
+        server = self.serve(root, "--health=127.0.0.1:0")
+        channel = self.channel(server.health_address)
+        check = channel.unary_unary(CHECK)
+        self.assertEqual(check(asked("tiny-plu"), timeout=30)[1], SERVING)
+        self.assertEqual(check(asked("broken"), timeout=30)[1], NOT_SERVING)
+        self.assertEqual(e2e.outcome(lambda: check(asked("nope"), timeout=30))[0], "NOT_FOUND")
+        density = e2e.rpc.DensityServiceStub(channel)
+        self.assertEqual(e2e.outcome(lambda: density.ListModels(pb.ListModelsRequest(), timeout=30))[0],
+                         "UNIMPLEMENTED")
+        reflection = channel.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
+        self.assertEqual(e2e.outcome(lambda: next(reflection(iter([b""]), timeout=30)))[0], "UNIMPLEMENTED")
+
+    def test_while_the_server_drains_it_is_alive_and_not_ready(self):
+        server = self.serve(self.slow_repository(), "--threads=1", "--lame_duck_ms=200", "--health=127.0.0.1:0")
+        channel = self.channel(server.health_address)
+        ready = channel.unary_stream(WATCH)(asked("readiness"), timeout=60)
+        self.assertEqual(next(ready)[1], SERVING)
+        rows = pb.LogLikelihoodRequest(x=e2e.tensor(np.zeros((64, 2, 32, 32), "f4")))
+        stub = server.stub()
+        calls = [stub.LogLikelihood.future(rows, timeout=120) for _ in range(4)]
+        while server.metric("glowworm_requests_in_flight") < len(calls):
+            pass
+        server.process.send_signal(signal.SIGTERM)
+        self.assertEqual(next(ready)[1], NOT_SERVING)
+        seen = []
+        while not calls[-1].done():
+            seen.append(self.answers(channel))
+        self.assertEqual([call.code().name for call in calls], ["OK"] * len(calls))
+        self.assertGreater(len(seen), 0, "the calls are slow enough")
+        for answers in seen:
+            self.assertEqual(answers, {"": NOT_SERVING, "readiness": NOT_SERVING, "startup": NOT_SERVING,
+                                       "liveness": SERVING})
+        self.assertEqual(server.exit_code(), 0)
 
 
 class HealthcheckTest(unittest.TestCase):
@@ -17,7 +116,7 @@ class HealthcheckTest(unittest.TestCase):
 
     def serve(self, *flags):
         server = e2e.Server(e2e.repository(e2e.golden_folder("tiny-plu")), *flags)
-        self.addCleanup(lambda: server.process.poll() is None and server.process.kill())
+        self.addCleanup(HealthListenerTest.end, server)
         return server
 
     def assert_refused(self, outcome, text):
