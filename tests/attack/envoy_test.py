@@ -40,7 +40,7 @@ class EnvoyTest(unittest.TestCase):
             results.at_most(self, TEST, f"{what}: {of}", measured, bound, unit, rerun=RERUN)
         for of, measured in (("Envoy's processor time", strike.cpu_seconds["Envoy"]),
                              ("a good client's slowest call", strike.good.slowest)):
-            results.record(TEST, f"{what}: {of}", measured, "recorded", "s", rerun=RERUN)
+            results.record(TEST, f"{what}: {of}, in s", measured, "none", rerun=RERUN)
         results.at_least(self, TEST, f"{what}: share of a good client's calls that succeed", strike.good.share(),
                          good_share, rerun=RERUN)
         return strike
@@ -55,7 +55,7 @@ class EnvoyTest(unittest.TestCase):
         for of, measured, unit in (("its memory grows by", strike.grown_mb["server"], "MiB"),
                                    ("its processor time", strike.cpu_seconds["server"], "s"),
                                    ("a good client's slowest call", strike.good.slowest, "s")):
-            results.record(TEST, f"{what}: {of}", measured, "recorded", unit, rerun=RERUN)
+            results.record(TEST, f"{what}: {of}, in {unit}", measured, "none", rerun=RERUN)
         return strike
 
     def test_rapid_reset_ends_at_envoy(self):
