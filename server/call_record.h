@@ -18,7 +18,7 @@
 #include "server/live_streams.h"
 #include "server/metrics.h"
 #include "server/model_metrics.h"
-#include "server/model_repository.h"
+#include "server/model_registry.h"
 #include "server/validate.h"
 
 namespace glowworm {
@@ -27,7 +27,7 @@ class Credentials;
 
 // What every call needs of the server. Outlives all calls.
 struct ServiceContext {
-  const ModelRepository* repository = nullptr;
+  const ModelRegistry* models = nullptr;
   Metrics* metrics = nullptr;
   std::shared_ptr<ModelMetrics> unknown_model;  // Metrics::ForModel("", "")
   RequestLimits limits;

@@ -40,10 +40,8 @@ void FillEntry(const ModelEntry& entry, const RequestLimits& limits, v1::Model* 
   model->mutable_ref()->set_name(entry.name);
   model->mutable_ref()->set_version(entry.version);
   model->set_state(static_cast<v1::ModelState>(entry.state));
-  if (entry.served == nullptr) {
-    model->set_error(ToGrpcStatus(entry.error).error_message());
-    return;
-  }
+  if (!entry.error.ok()) model->set_error(ToGrpcStatus(entry.error).error_message());
+  if (entry.served == nullptr) return;
   FillModel(entry.served->info(), model);
   model->mutable_limits()->set_max_rows(limits.max_rows);
   model->mutable_limits()->set_max_samples(limits.max_samples);
@@ -64,7 +62,7 @@ grpc::ServerUnaryReactor* DensityService::ListModels(grpc::CallbackServerContext
                                                      const v1::ListModelsRequest* request,
                                                      v1::ListModelsResponse* response) {
   auto* call = new ImmediateCall(Method::kListModels, grpc, context_);
-  for (const ModelEntry& entry : context_->repository->List()) {
+  for (const ModelEntry& entry : context_->models->List()) {
     FillEntry(entry, context_->limits, response->add_models());
   }
   response->set_server_version(kServerVersion);
@@ -91,7 +89,7 @@ grpc::ServerUnaryReactor* DensityService::GetModel(grpc::CallbackServerContext* 
   absl::Status status = ValidateModelRef(request->model());
   if (!status.ok()) return call->End(std::move(status));
   const absl::StatusOr<ModelEntry> entry =
-      context_->repository->Describe(request->model().name(), request->model().version());
+      context_->models->Describe(request->model().name(), request->model().version());
   if (!entry.ok()) return call->End(entry.status());
   call->record()->SetModel(*entry);
   FillEntry(*entry, context_->limits, response);

@@ -88,10 +88,16 @@ Metrics::Families::Families(prometheus::Registry* registry)
                                   .Name("glowworm_negative_log_likelihood_nats_per_dim")
                                   .Help("-log p(x) / D of the rows with a finite one: drift shows here")
                                   .Register(*registry)),
-      model_loaded(prometheus::BuildGauge()
-                       .Name("glowworm_model_loaded")
-                       .Help("1 if the model version is ready, 0 if it is loading or has failed")
-                       .Register(*registry)),
+      model_loaded(
+          prometheus::BuildGauge()
+              .Name("glowworm_model_loaded")
+              .Help("1 if the model version is ready, 0 if it is loading, has failed or is unloading")
+              .Register(*registry)),
+      model_loads(
+          prometheus::BuildCounter()
+              .Name("glowworm_model_loads_total")
+              .Help("Versions of a model that were loaded, or could not be, by the result: ok or failed")
+              .Register(*registry)),
       model_load_seconds(prometheus::BuildGauge()
                              .Name("glowworm_model_load_seconds")
                              .Help("Time that loading and warming up took")
@@ -145,6 +151,14 @@ void Metrics::Release(const Key& key) {
   MutexLock lock(&mutex_);
   const auto it = models_.find(key);
   if (--it->second.pointers == 0) models_.erase(it);
+}
+
+void Metrics::LoadEnded(const std::string& model, bool ok) {
+  for (const bool result : {true, false}) {  // both: a first failure must show as a rise
+    prometheus::Counter& counter =
+        families_.model_loads.Add({{"model", model}, {"result", result ? "ok" : "failed"}});
+    if (result == ok) counter.Increment();
+  }
 }
 
 void Metrics::ReadBatchers() {

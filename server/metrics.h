@@ -55,6 +55,9 @@ class Metrics {
     certificate_end_.Add({}).Set(absl::ToDoubleSeconds(end - absl::UnixEpoch()));
   }
 
+  // One load of a version of that model has ended.
+  void LoadEnded(const std::string& model, bool ok);
+
   // Serves GET /metrics at `address` ("127.0.0.1:9464"; port 0 picks one) with eight threads, so that
   // half-sent requests do not block a scrape. Unavailable if nothing can listen there.
   absl::Status Listen(const std::string& address);
@@ -80,6 +83,7 @@ class Metrics {
     prometheus::Family<prometheus::Gauge>& pending_bytes;
     prometheus::Family<prometheus::Histogram>& negative_log_likelihood;
     prometheus::Family<prometheus::Gauge>& model_loaded;
+    prometheus::Family<prometheus::Counter>& model_loads;
     prometheus::Family<prometheus::Gauge>& model_load_seconds;
     prometheus::Family<prometheus::Gauge>& condition_number;
   };

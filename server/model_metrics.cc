@@ -52,8 +52,17 @@ constexpr const char* kRefusalReasonNames[kRefusalReasons] = {"queue_rows",    "
 }  // namespace
 
 const char* MethodName(Method method) {
-  constexpr const char* kNames[kMethods] = {"ListModels", "GetModel", "LogLikelihood", "Encode",
-                                            "Decode",     "Sample",   "StreamSamples", "StreamLogLikelihood"};
+  constexpr const char* kNames[kMethods] = {"ListModels",
+                                            "GetModel",
+                                            "LogLikelihood",
+                                            "Encode",
+                                            "Decode",
+                                            "Sample",
+                                            "StreamSamples",
+                                            "StreamLogLikelihood",
+                                            "RepositoryIndex",
+                                            "RepositoryModelLoad",
+                                            "RepositoryModelUnload"};
   return kNames[static_cast<int>(method)];
 }
 
@@ -68,6 +77,7 @@ ModelMetrics::ModelMetrics(const Metrics::Families* families, std::string model,
 }
 
 void ModelMetrics::AddComputeSeries() {
+  if (negative_log_likelihood_ != nullptr) return;  // the version is loaded anew
   for (int w = 0; w < kWorks; ++w) AddWork(static_cast<Work>(w));
   for (int r = 0; r < kRefusalReasons; ++r) RefusalSeries(r);  // from 0: a first refusal must show as a rise
   negative_log_likelihood_ = &families_->negative_log_likelihood.Add(Labels(), NatsBuckets());
@@ -201,28 +211,52 @@ void ModelMetrics::Loaded(absl::Duration took, double max_condition_number) {
   loaded_->Set(1);
 }
 
-void ModelMetrics::Watch(const std::array<const Batcher*, kWorks>& batchers) {
+void ModelMetrics::Watch(const Batchers& batchers) {
   MutexLock lock(&mutex_);
-  watched_ = batchers;
+  computes_ = true;
+  watched_.push_back(batchers);
 }
 
-void ModelMetrics::StopWatching() {
+void ModelMetrics::StopWatching(const Batchers& batchers) {
   MutexLock lock(&mutex_);
-  watched_ = {};
+  const auto it = std::find(watched_.begin(), watched_.end(), batchers);
+  if (it == watched_.end()) return;
+  watched_.erase(it);
+  const DroppedRows dropped = Dropped(batchers);
+  for (int w = 0; w < kWorks; ++w) {
+    for (int d = 0; d < kDropReasons; ++d) dropped_before_[w][d] += dropped[w][d];
+  }
+}
+
+ModelMetrics::DroppedRows ModelMetrics::Dropped(const Batchers& batchers) {
+  DroppedRows out;
+  for (int w = 0; w < kWorks; ++w) {
+    const BatcherCounters counters = batchers[w]->counters();
+    out[w] = {counters.rows_expired, counters.rows_cancelled, counters.rows_abandoned,
+              counters.rows_discarded};
+  }
+  return out;
 }
 
 void ModelMetrics::ReadBatchers() {
   MutexLock lock(&mutex_);
+  if (!computes_) return;
+  DroppedRows dropped = dropped_before_;
+  std::array<int64_t, kWorks> pending_rows = {}, pending_bytes = {};
+  for (const Batchers& batchers : watched_) {
+    const DroppedRows more = Dropped(batchers);
+    for (int w = 0; w < kWorks; ++w) {
+      pending_rows[w] += batchers[w]->pending_rows();
+      pending_bytes[w] += batchers[w]->reserved_bytes();
+      for (int d = 0; d < kDropReasons; ++d) dropped[w][d] += more[w][d];
+    }
+  }
   for (int w = 0; w < kWorks; ++w) {
-    if (watched_[w] == nullptr) continue;
     WorkSeries& series = work_[w];
-    series.pending_rows->Set(static_cast<double>(watched_[w]->pending_rows()));
-    series.pending_bytes->Set(static_cast<double>(watched_[w]->reserved_bytes()));
-    const BatcherCounters counters = watched_[w]->counters();
-    const int64_t dropped[kDropReasons] = {counters.rows_expired, counters.rows_cancelled,
-                                           counters.rows_abandoned, counters.rows_discarded};
+    series.pending_rows->Set(static_cast<double>(pending_rows[w]));
+    series.pending_bytes->Set(static_cast<double>(pending_bytes[w]));
     for (int d = 0; d < kDropReasons; ++d) {
-      series.dropped[d]->Increment(static_cast<double>(dropped[d]) - series.dropped[d]->Value());
+      series.dropped[d]->Increment(static_cast<double>(dropped[w][d]) - series.dropped[d]->Value());
     }
   }
 }

@@ -28,9 +28,12 @@ enum class Method {
   kDecode,
   kSample,
   kStreamSamples,
-  kStreamLogLikelihood
+  kStreamLogLikelihood,
+  kRepositoryIndex,
+  kRepositoryModelLoad,
+  kRepositoryModelUnload
 };
-constexpr int kMethods = 8;
+constexpr int kMethods = 11;
 const char* MethodName(Method method);
 
 // What a batcher's workers compute. LogLikelihood and Encode share kEncode.
@@ -69,10 +72,13 @@ class ModelMetrics {
   // `loaded`, 0.
   void AddComputeSeries();
   void Loaded(absl::Duration took, double max_condition_number);
+  void Unloading() { loaded_->Set(0); }
 
-  // Reads the batchers at each scrape, until StopWatching. REQUIRES: they live until then.
-  void Watch(const std::array<const Batcher*, kWorks>& batchers);
-  void StopWatching();
+  // Reads the batchers at each scrape, until StopWatching, beside those watched already: a version that is
+  // loaded anew has two sets for a while. REQUIRES: they live until then.
+  using Batchers = std::array<const Batcher*, kWorks>;
+  void Watch(const Batchers& batchers);
+  void StopWatching(const Batchers& batchers);
   // A scrape begins.
   void ReadBatchers();
 
@@ -109,7 +115,11 @@ class ModelMetrics {
   prometheus::Gauge* condition_number_ = nullptr;
 
   Mutex mutex_;
-  std::array<const Batcher*, kWorks> watched_ ABSL_GUARDED_BY(mutex_) = {};
+  bool computes_ ABSL_GUARDED_BY(mutex_) = false;  // work_ is made
+  std::vector<Batchers> watched_ ABSL_GUARDED_BY(mutex_);
+  using DroppedRows = std::array<std::array<int64_t, kDropReasons>, kWorks>;
+  static DroppedRows Dropped(const Batchers& batchers);
+  DroppedRows dropped_before_ ABSL_GUARDED_BY(mutex_) = {};  // of those watched no longer
 };
 
 }  // namespace glowworm

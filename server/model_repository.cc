@@ -1,16 +1,13 @@
-// Fixed mode: listed once, loaded once.
+// Desired -> actual, on one thread.
 
 #include "server/model_repository.h"
 
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <system_error>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "server/log.h"
 #include "server/validate.h"
@@ -18,228 +15,96 @@
 namespace glowworm {
 namespace {
 
-namespace fs = std::filesystem;
-
-constexpr char kFlowFile[] = "flow.safetensors";
 constexpr int kLoaderNiceness = 10;
-constexpr size_t kNamesInMessage = 8;
+constexpr size_t kMaxCommands = 64;
+// A file that is replaced while it is read is read again, so often.
+constexpr int kReadAttempts = 3;
+// How soon a departed version is seen to have no call left.
+constexpr absl::Duration kDepartureInterval = absl::Milliseconds(20);
 
-// A version folder's number, written as a plain positive integer; 0 otherwise.
-int64_t ParseVersion(const std::string& folder) {
-  int64_t version = 0;
-  if (!absl::SimpleAtoi(folder, &version) || version <= 0 || folder != absl::StrCat(version)) return 0;
-  return version;
-}
-
-std::string PathOf(const std::string& root, const std::string& name, int64_t version) {
-  return (fs::path(root) / name / absl::StrCat(version) / kFlowFile).string();
-}
-
-// What lies in a folder, up to an error in reading it. (A range-for over the iterator would throw.)
-std::vector<fs::path> Children(const fs::path& folder, std::error_code* error) {
-  std::vector<fs::path> out;
-  fs::directory_iterator end;
-  for (fs::directory_iterator it(folder, *error); !*error && it != end; it.increment(*error)) {
-    out.push_back(it->path());
-  }
-  return out;
-}
-
-absl::Status CannotBeRead(absl::string_view what, const std::string& why) {
-  return absl::FailedPreconditionError(absl::StrCat(what, " cannot be read: ", why));
-}
-
-// What lies at a path, links followed: not_found only where there is not even a link.
-struct Found {
-  fs::file_type type = fs::file_type::none;
-  absl::Status error;
-};
-Found Look(const fs::path& path) {
-  Found out;
-  std::error_code error;
-  out.type = fs::status(path, error).type();
-  if (out.type == fs::file_type::not_found) {
-    if (fs::symlink_status(path, error).type() == fs::file_type::symlink) {
-      out.error = CannotBeRead(path.filename().string(), "it is a symbolic link to nothing");
-    }
-  } else if (error) {
-    out.error = CannotBeRead(path.filename().string(), error.message());
-  }
-  return out;
-}
+absl::Status Stopping() { return absl::UnavailableError("the server is shutting down"); }
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ModelRepository>> ModelRepository::Open(const std::string& root, Loader loader,
-                                                                       Listener listener) {
-  std::unique_ptr<ModelRepository> out(new ModelRepository(root, std::move(loader), std::move(listener)));
-  absl::Status status = out->Scan();
-  if (!status.ok()) return status;
+absl::StatusOr<std::unique_ptr<ModelRepository>> ModelRepository::Open(RepositoryOptions options,
+                                                                       Loader loader, Listener listener) {
+  std::unique_ptr<ModelRepository> out(
+      new ModelRepository(std::move(options), std::move(loader), std::move(listener)));
+  absl::StatusOr<RepositoryListing> listing = ScanRepository(out->options_.root);
+  if (!listing.ok()) return listing.status();
+  out->listing_ = *std::move(listing);
+  for (const std::string& line : out->listing_.ignored) LogWarning(line);
+  for (const auto& [name, found] : out->listing_.models) {  // so that they are known before they are loaded
+    if (!found.error.ok()) out->registry_.SetLoading(name, 0);
+    for (const int64_t version : out->Wanted(name, found)) out->registry_.SetLoading(name, version);
+  }
   return out;
 }
 
-absl::Status ModelRepository::StartLoading() {
-  try {
-    thread_ = std::thread([this] { LoadAll(); });
-  } catch (const std::system_error&) {
-    return absl::ResourceExhaustedError("the thread that loads the models could not be started");
-  }
-  return absl::OkStatus();
+ModelRepository::ModelRepository(RepositoryOptions options, Loader loader, Listener listener)
+    : options_(std::move(options)), loader_(std::move(loader)), listener_(std::move(listener)) {
+  registry_.SetPatience(options_.patience);
 }
-
-ModelRepository::ModelRepository(std::string root, Loader loader, Listener listener)
-    : root_(std::move(root)), loader_(std::move(loader)), listener_(std::move(listener)) {}
 
 ModelRepository::~ModelRepository() {
   StopLoading();
   JoinLoader();
 }
 
-absl::Status ModelRepository::Scan() {
-  std::error_code error;
-  MutexLock lock(&mutex_);
-  for (const fs::path& model : Children(root_, &error)) {
-    const std::string name = model.filename().string();
-    const Found found = Look(model);
-    if (found.type != fs::file_type::directory && found.error.ok()) continue;
-    if (!IsModelName(name)) {
-      LogWarning(
-          absl::StrCat("ignored folder=", Sanitized(name, kMaxNameBytes), " reason=\"not a model name\""));
-    } else if (!found.error.ok()) {
-      AddEntry(name, 0, found.error);
-    } else {
-      ScanModel(name);
-    }
+absl::Status ModelRepository::StartLoading() {
+  try {
+    thread_ = std::thread([this] { Run(); });
+  } catch (const std::system_error&) {
+    return absl::ResourceExhaustedError("the thread that loads the models could not be started");
   }
-  if (error)
-    return absl::NotFoundError(absl::StrCat("the model repository cannot be read: ", error.message()));
-  std::sort(to_load_.begin(), to_load_.end());
   return absl::OkStatus();
 }
 
-void ModelRepository::ScanModel(const std::string& name) {
-  std::error_code error;
-  for (const fs::path& folder : Children(fs::path(root_) / name, &error)) {
-    const int64_t version = ParseVersion(folder.filename().string());
-    if (version == 0) continue;
-    Found found = Look(folder);
-    if (found.error.ok() && found.type != fs::file_type::directory) continue;
-    if (found.error.ok()) found = Look(folder / kFlowFile);
-    if (found.error.ok() && found.type == fs::file_type::not_found) {
-      LogWarning(absl::StrCat("ignored folder=", name, "/", version, " reason=\"no ", kFlowFile, " in it\""));
-    } else {
-      AddEntry(name, version, found.error);
-    }
-  }
-  if (error) AddEntry(name, 0, CannotBeRead("the model's folder", error.message()));
+void ModelRepository::Load(const std::string& name, int64_t version, Done done) {
+  Add({/*load=*/true, name, version, std::move(done)});
 }
 
-void ModelRepository::AddEntry(const std::string& name, int64_t version, absl::Status error) {
-  ModelEntry& entry = models_[name][version];
-  entry.name = name;
-  entry.version = version;
-  entry.error = std::move(error);
-  if (!entry.error.ok()) entry.state = ModelState::kFailed;
-  to_load_.emplace_back(name, version);
+void ModelRepository::Unload(const std::string& name, int64_t version, Done done) {
+  Add({/*load=*/false, name, version, std::move(done)});
 }
 
-void ModelRepository::LoadAll() {
-  setpriority(PRIO_PROCESS, 0, kLoaderNiceness);  // of this thread; serving goes first
-  for (const auto& [name, version] : to_load_) {
-    ModelEntry now;
-    {
-      MutexLock lock(&mutex_);
-      if (stopping_) return;
-      now = models_[name][version];
-    }
-    if (now.state == ModelState::kLoading) Load(name, version, &now);
-    {
-      MutexLock lock(&mutex_);
-      if (stopping_) return;  // too late to be drained
-      models_[name][version] = now;
-    }
-    listener_(now);
-  }
-  MutexLock lock(&mutex_);
-  loaded_ = true;
-  loaded_cv_.notify_all();
-}
-
-void ModelRepository::Load(const std::string& name, int64_t version, ModelEntry* entry) {
-  const std::string path = PathOf(root_, name, version);
-  absl::StatusOr<std::shared_ptr<const ServedModel>> served = loader_(name, version, path);
-  entry->state = served.ok() ? ModelState::kReady : ModelState::kFailed;
-  if (served.ok()) {
-    entry->served = *std::move(served);
+void ModelRepository::Add(Command command) {
+  absl::Status refused;
+  if (options_.mode != RepositoryMode::kExplicit) {
+    refused = absl::FailedPreconditionError(
+        "models are loaded and unloaded by calls only with --repository_mode=explicit");
   } else {
-    entry->error = absl::Status(served.status().code(),
-                                absl::StrReplaceAll(served.status().message(), {{path, kFlowFile}}));
-  }
-}
-
-const ModelEntry* ModelRepository::FindEntry(const Versions& versions, int64_t version) const {
-  if (version != 0) {
-    const auto it = versions.find(version);
-    return it == versions.end() ? nullptr : &it->second;
-  }
-  const ModelEntry* newest = nullptr;  // the newest that is ready, else that loads, else the newest
-  const auto rank = [](const ModelEntry& e) {
-    return e.state == ModelState::kReady ? 2 : e.state == ModelState::kLoading ? 1 : 0;
-  };
-  for (const auto& [number, entry] : versions) {
-    if (newest == nullptr || rank(entry) >= rank(*newest)) newest = &entry;
-  }
-  return newest;
-}
-
-absl::StatusOr<ModelEntry> ModelRepository::Describe(absl::string_view name, int64_t version) const {
-  MutexLock lock(&mutex_);
-  if (models_.empty()) return absl::NotFoundError("no model is served here: the repository holds none");
-  if (name.empty() && models_.size() > 1) {
-    std::vector<std::string> names;
-    for (const auto& [known, versions] : models_) {
-      if (names.size() == kNamesInMessage) break;
-      names.push_back(known);
+    MutexLock lock(&mutex_);
+    if (stopping_) {
+      refused = Stopping();
+    } else if (commands_.size() >= kMaxCommands) {
+      refused = absl::ResourceExhaustedError(
+          absl::StrCat(kMaxCommands, " loads and unloads are waiting already; try again later"));
+    } else {
+      commands_.push_back(std::move(command));
+      work_cv_.notify_all();
+      return;
     }
-    return absl::InvalidArgumentError(
-        absl::StrCat("model.name: empty, but ", models_.size(),
-                     " models are served; name one: ", absl::StrJoin(names, ", ")));
   }
-  const auto it = name.empty() ? models_.begin() : models_.find(name);
-  if (it == models_.end()) {
-    return absl::NotFoundError(absl::StrCat("model '", Sanitized(name, kMaxNameBytes),
-                                            "' is not served here; ListModels names those that are"));
-  }
-  const ModelEntry* entry = FindEntry(it->second, version);
-  if (entry == nullptr) {
-    return absl::NotFoundError(absl::StrCat("model '", it->first, "' has no version ", version,
-                                            "; the newest is ", it->second.rbegin()->first));
-  }
-  return *entry;
+  command.done(std::move(refused));
 }
 
-absl::StatusOr<std::shared_ptr<const ServedModel>> ModelRepository::Find(absl::string_view name,
-                                                                         int64_t version) const {
-  absl::StatusOr<ModelEntry> entry = Describe(name, version);
-  if (!entry.ok()) return entry.status();
-  return Served(*entry);
-}
-
-absl::StatusOr<std::shared_ptr<const ServedModel>> ModelRepository::Served(const ModelEntry& entry) {
-  if (entry.state == ModelState::kReady) return entry.served;
-  const std::string which = absl::StrCat("model '", entry.name, "' version ", entry.version);
-  if (entry.state == ModelState::kLoading)
-    return absl::UnavailableError(absl::StrCat(which, " is still loading"));
-  return absl::FailedPreconditionError(absl::StrCat(which, " failed to load: ", entry.error.message()));
-}
-
-std::vector<ModelEntry> ModelRepository::List() const {
-  std::vector<ModelEntry> out;
-  MutexLock lock(&mutex_);
-  for (const auto& [name, versions] : models_) {
-    for (const auto& [version, entry] : versions) out.push_back(entry);
+absl::StatusOr<std::vector<ModelEntry>> ModelRepository::Index() const {
+  absl::StatusOr<RepositoryListing> listing = ScanRepository(options_.root);
+  if (!listing.ok()) return listing.status();
+  std::map<VersionKey, ModelEntry> out;
+  for (const auto& [name, found] : listing->models) {
+    for (const auto& [version, file] : found.versions) {
+      if (!file.has_file) continue;
+      ModelEntry& entry = out[{name, version}];
+      entry.name = name;
+      entry.version = version;
+    }
   }
-  return out;
+  for (ModelEntry& entry : registry_.List()) out[{entry.name, entry.version}] = std::move(entry);
+  std::vector<ModelEntry> entries;
+  for (auto& [key, entry] : out) entries.push_back(std::move(entry));
+  return entries;
 }
 
 bool ModelRepository::WaitUntilLoaded() const {
@@ -252,10 +117,265 @@ void ModelRepository::StopLoading() {
   MutexLock lock(&mutex_);
   stopping_ = true;
   loaded_cv_.notify_all();
+  work_cv_.notify_all();
 }
 
 void ModelRepository::JoinLoader() {
   if (thread_.joinable()) thread_.join();
+  std::deque<Command> left;
+  {
+    MutexLock lock(&mutex_);
+    left.swap(commands_);
+  }
+  for (Command& command : left) command.done(Stopping());
+  for (Farewell& farewell : farewells_) farewell.done(Stopping());
+  farewells_.clear();
+}
+
+bool ModelRepository::stopping() const {
+  MutexLock lock(&mutex_);
+  return stopping_;
+}
+
+void ModelRepository::Run() {
+  setpriority(PRIO_PROCESS, 0, kLoaderNiceness);  // of this thread; serving goes first
+  FollowAll(listing_);
+  {
+    MutexLock lock(&mutex_);
+    if (stopping_) return;
+    loaded_ = true;
+    loaded_cv_.notify_all();
+  }
+  const bool polls = options_.mode == RepositoryMode::kPoll;
+  absl::Time next_poll = polls ? options_.clock->Now() + options_.poll_interval : absl::InfiniteFuture();
+  std::deque<Command> commands;
+  while (WaitForWork(next_poll, &commands)) {
+    for (Command& command : commands) Execute(std::move(command));
+    if (options_.clock->Now() >= next_poll) {
+      Poll();
+      next_poll = options_.clock->Now() + options_.poll_interval;
+    }
+    CollectDeparted();
+  }
+}
+
+bool ModelRepository::WaitForWork(absl::Time next_poll, std::deque<Command>* commands) {
+  commands->clear();
+  const absl::Time now = options_.clock->Now();
+  const absl::Time until = registry_.departing() ? std::min(next_poll, now + kDepartureInterval) : next_poll;
+  MutexLock lock(&mutex_);
+  while (!stopping_ && commands_.empty() && options_.clock->Now() < until) {
+    options_.clock->WaitUntil(&work_cv_, &mutex_, until);
+  }
+  if (stopping_) return false;
+  commands->swap(commands_);
+  return true;
+}
+
+void ModelRepository::CollectDeparted() {
+  for (const ModelEntry& entry : registry_.Collect(options_.clock->Now())) listener_(entry);
+  for (Farewell& farewell : farewells_) {
+    for (const auto& [version, entry] : registry_.Versions(farewell.name)) {
+      if (entry.state == ModelState::kUnloading) continue;
+      farewell.versions.erase(version);  // it has come back meanwhile
+    }
+  }
+  const auto over = [this](Farewell& farewell) {
+    const auto left = registry_.Versions(farewell.name);
+    const bool waits = std::any_of(farewell.versions.begin(), farewell.versions.end(),
+                                   [&](int64_t version) { return left.count(version) > 0; });
+    if (!waits) farewell.done(absl::OkStatus());
+    return !waits;
+  };
+  farewells_.erase(std::remove_if(farewells_.begin(), farewells_.end(), over), farewells_.end());
+}
+
+void ModelRepository::Poll() {
+  absl::StatusOr<RepositoryListing> listing = ScanRepository(options_.root);
+  std::string error;
+  if (!listing.ok()) {
+    error = std::string(listing.status().message());
+  } else if (listing->models.empty() && !listing_.models.empty()) {
+    error = "the model repository is empty, as if its volume were not mounted";
+  }
+  if (!error.empty() && error != scan_error_) {
+    LogError(absl::StrCat("kept what is served error=\"", error, "\""));
+  }
+  scan_error_ = error;
+  if (!error.empty()) return;
+  for (const std::string& line : listing->ignored) {
+    const auto& known = listing_.ignored;
+    if (std::find(known.begin(), known.end(), line) == known.end()) LogWarning(line);
+  }
+  listing_ = *std::move(listing);
+  FollowAll(listing_);
+}
+
+void ModelRepository::FollowAll(const RepositoryListing& listing) {
+  for (const auto& [name, found] : listing.models) {
+    Follow(name, found, Wanted(name, found), /*retry=*/false).IgnoreError();  // the registry has it
+    if (stopping()) return;
+  }
+  std::set<std::string> left;
+  for (const ModelEntry& entry : registry_.List()) {
+    if (listing.models.count(entry.name) == 0) left.insert(entry.name);
+  }
+  for (const std::string& name : left) UnloadUnwanted(name, FoundModel(), {});
+}
+
+std::set<int64_t> ModelRepository::Wanted(const std::string& name, const FoundModel& found) const {
+  const std::map<int64_t, ModelEntry> entries = registry_.Versions(name);
+  std::set<int64_t> there;
+  for (const auto& [version, file] : found.versions) {
+    // A folder whose file is missing: about to get another one, if it had one.
+    const auto entry = entries.find(version);
+    const bool served = entry != entries.end() && entry->second.served != nullptr;
+    if (file.has_file || !file.error.ok() || served) there.insert(version);
+  }
+  return options_.policy.Choose(name, there);
+}
+
+absl::Status ModelRepository::Follow(const std::string& name, const FoundModel& found,
+                                     const std::set<int64_t>& wanted, bool retry) {
+  absl::Status first_error = found.error;
+  const std::map<int64_t, ModelEntry> before = registry_.Versions(name);
+  const auto unreadable = before.find(0);
+  if (found.error.ok()) {
+    if (unreadable != before.end()) UnloadVersion({name, 0});
+  } else if (unreadable == before.end() || unreadable->second.error != found.error) {
+    listener_(registry_.SetFailed(name, 0, found.error));
+  }
+  std::vector<VersionKey> to_load;
+  for (const int64_t version : wanted) {
+    const VersionKey key(name, version);
+    if (!MustLoad(key, found.versions.at(version), retry)) continue;
+    registry_.SetLoading(name, version);
+    to_load.push_back(key);
+  }
+  for (const VersionKey& key : to_load) {
+    if (stopping()) return Stopping();
+    const absl::Status status = LoadVersion(key, found.versions.at(key.second));
+    if (first_error.ok()) first_error = status;
+    if (found.error.ok()) UnloadUnwanted(name, found, wanted);  // as soon as there is one in its place
+  }
+  if (stopping()) return Stopping();
+  if (found.error.ok()) UnloadUnwanted(name, found, wanted);
+  return first_error;
+}
+
+bool ModelRepository::MustLoad(const VersionKey& key, const FoundVersion& found, bool retry) const {
+  if (!found.has_file && found.error.ok()) return false;
+  const std::map<int64_t, ModelEntry> entries = registry_.Versions(key.first);
+  const auto entry = entries.find(key.second);
+  if (entry == entries.end()) return true;
+  const bool is_new =
+      entry->second.state == ModelState::kLoading || entry->second.state == ModelState::kUnloading;
+  const auto attempted = attempted_.find(key);
+  return is_new || attempted == attempted_.end() || attempted->second != found.signature ||
+         (retry && !entry->second.error.ok());
+}
+
+absl::Status ModelRepository::LoadVersion(const VersionKey& key, const FoundVersion& found) {
+  const auto& [name, version] = key;
+  const std::string path = FlowPath(options_.root, name, version);
+  FileSignature signature = found.signature;
+  absl::StatusOr<std::shared_ptr<const ServedModel>> served = nullptr;
+  if (!found.error.ok()) served = found.error;
+  for (int i = 0; found.error.ok() && i < kReadAttempts; ++i) {
+    served = loader_(name, version, path);
+    const FileSignature after = SignatureOf(path);
+    if (!served.ok() || after == signature) break;
+    signature = after;
+    served = absl::AbortedError("the file was still being written when it was read; rename it into place");
+  }
+  if (stopping()) return Stopping();  // too late to be drained
+  attempted_[key] = signature;
+  if (absl::IsAborted(served.status())) attempted_.erase(key);
+  if (served.ok()) {
+    listener_(registry_.SetReady(name, version, *std::move(served)));
+    return absl::OkStatus();
+  }
+  const std::string error = absl::StrReplaceAll(served.status().message(), {{path, "flow.safetensors"}});
+  listener_(registry_.SetFailed(name, version, absl::Status(served.status().code(), error)));
+  return absl::FailedPreconditionError(
+      absl::StrCat("model '", name, "' version ", version, " failed to load: ", error));
+}
+
+// Versions that are gone from the folder go once a wanted one is ready in their place, or if none is wanted;
+// those that only the policy no longer wants, the oldest first, while as many are ready as it wants.
+void ModelRepository::UnloadUnwanted(const std::string& name, const FoundModel& found,
+                                     const std::set<int64_t>& wanted) {
+  size_t ready = 0;
+  std::vector<int64_t> spare;
+  for (const auto& [version, entry] : registry_.Versions(name)) {
+    const bool is_ready = entry.state == ModelState::kReady;
+    if (wanted.count(version) > 0) {
+      ready += is_ready ? 1 : 0;
+    } else if (is_ready) {
+      spare.push_back(version);
+    } else if (entry.state != ModelState::kUnloading) {
+      UnloadVersion({name, version});
+    }
+  }
+  const auto is_gone = [&](int64_t version) { return found.versions.count(version) == 0; };
+  const auto gone = std::stable_partition(spare.begin(), spare.end(), is_gone);
+  if (wanted.empty() || ready > 0) {
+    std::for_each(spare.begin(), gone, [&](int64_t version) { UnloadVersion({name, version}); });
+  }
+  const auto missing = static_cast<std::ptrdiff_t>(wanted.size() - ready);
+  std::for_each(gone, spare.end() - std::min(missing, spare.end() - gone), [&](int64_t version) {
+    UnloadVersion({name, version});
+  });
+}
+
+void ModelRepository::UnloadVersion(const VersionKey& key) {
+  attempted_.erase(key);
+  listener_(registry_.Unload(key.first, key.second));
+}
+
+void ModelRepository::Execute(Command command) {
+  if (stopping()) return command.done(Stopping());
+  if (!command.load) return ExecuteUnload(std::move(command));
+  command.done(ExecuteLoad(command));
+}
+
+absl::Status ModelRepository::ExecuteLoad(const Command& command) {
+  const absl::StatusOr<FoundModel> found = ScanModel(options_.root, command.name);
+  if (!found.ok()) return found.status();
+  if (command.version != 0) return ExecuteLoadVersion({command.name, command.version}, *found);
+  const std::set<int64_t> wanted = Wanted(command.name, *found);
+  if (wanted.empty()) {
+    return absl::NotFoundError(
+        absl::StrCat("the repository has no version of model '", command.name, "' that the policy serves"));
+  }
+  return Follow(command.name, *found, wanted, /*retry=*/true);
+}
+
+absl::Status ModelRepository::ExecuteLoadVersion(const VersionKey& key, const FoundModel& found) {
+  const auto file = found.versions.find(key.second);
+  if (file == found.versions.end() || (!file->second.has_file && file->second.error.ok())) {
+    return absl::NotFoundError(
+        absl::StrCat("the repository has no model '", key.first, "' version ", key.second));
+  }
+  if (!MustLoad(key, file->second, /*retry=*/true)) return absl::OkStatus();
+  registry_.SetLoading(key.first, key.second);
+  return LoadVersion(key, file->second);
+}
+
+void ModelRepository::ExecuteUnload(Command command) {
+  Farewell farewell{command.name, {}, std::move(command.done)};
+  for (const auto& [version, entry] : registry_.Versions(command.name)) {
+    if (command.version != 0 && version != command.version) continue;
+    farewell.versions.insert(version);
+    if (entry.state != ModelState::kUnloading) UnloadVersion({command.name, version});
+  }
+  if (farewell.versions.empty()) {
+    farewell.done(absl::NotFoundError(absl::StrCat(
+        "model '", command.name, "'", command.version == 0 ? "" : absl::StrCat(" version ", command.version),
+        " is not loaded")));
+    return;
+  }
+  farewells_.push_back(std::move(farewell));
 }
 
 }  // namespace glowworm

@@ -111,7 +111,7 @@ absl::StatusOr<std::shared_ptr<const ServedModel>> ServedModel::Create(std::stri
     if (!batcher.ok()) return batcher.status();
     model->batchers_[w] = *std::move(batcher);
   }
-  metrics->Watch({model->batchers_[0].get(), model->batchers_[1].get(), model->batchers_[2].get()});
+  metrics->Watch(model->Batchers());
   return model;
 }
 
@@ -119,7 +119,11 @@ ServedModel::ServedModel(std::string name, int64_t version, std::shared_ptr<cons
                          std::shared_ptr<ModelMetrics> metrics)
     : name_(std::move(name)), version_(version), flow_(std::move(flow)), metrics_(std::move(metrics)) {}
 
-ServedModel::~ServedModel() { metrics_->StopWatching(); }
+ServedModel::~ServedModel() { metrics_->StopWatching(Batchers()); }
+
+ModelMetrics::Batchers ServedModel::Batchers() const {
+  return {batchers_[0].get(), batchers_[1].get(), batchers_[2].get()};
+}
 
 void ServedModel::Drain() const {
   for (const auto& batcher : batchers_) batcher->Drain();

@@ -48,6 +48,7 @@ class ServedModel {
  private:
   ServedModel(std::string name, int64_t version, std::shared_ptr<const Flow> flow,
               std::shared_ptr<ModelMetrics> metrics);
+  ModelMetrics::Batchers Batchers() const;
 
   const std::string name_;
   const int64_t version_;

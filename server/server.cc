@@ -76,8 +76,14 @@ absl::Status Server::StartPool() {
 }
 
 absl::Status Server::OpenRepository() {
+  RepositoryOptions options;
+  options.root = options_.repository;
+  options.mode = options_.repository_mode;
+  options.poll_interval = options_.poll_interval;
+  options.policy = options_.version_policy;
+  options.patience = options_.drain_timeout;
   absl::StatusOr<std::unique_ptr<ModelRepository>> opened = ModelRepository::Open(
-      options_.repository,
+      std::move(options),
       [this](const std::string& name, int64_t version, const std::string& path) {
         return Load(name, version, path);
       },
@@ -100,7 +106,8 @@ ListenerOptions Server::ListenerAt(const std::string& address,
 }
 
 absl::Status Server::StartListeners() {
-  context_.repository = repository_.get();
+  context_.models = &repository_->registry();
+  admin_service_.SetRepository(repository_.get());
   context_.metrics = metrics_.get();
   if (credentials_->uses_tokens() || credentials_->asks_for_certificates())
     context_.credentials = credentials_.get();
@@ -108,7 +115,7 @@ absl::Status Server::StartListeners() {
   context_.limits = options_.request_limits();
   context_.max_call_bytes = std::min(options_.max_queue_bytes, options_.max_process_bytes);
   context_.compute_threads = pool_->workers();
-  for (const ModelEntry& entry : repository_->List()) health_.SetModel(entry.name, false);
+  for (const ModelEntry& entry : repository_->registry().List()) health_.SetModel(entry.name, false);
 
   const auto start = [this](const ListenerOptions& options, const std::vector<grpc::Service*>& services,
                             std::unique_ptr<Listener>* out) {
@@ -122,6 +129,9 @@ absl::Status Server::StartListeners() {
   if (!options_.health.empty()) {
     status = start(ListenerAt(options_.health, grpc::InsecureServerCredentials()), {}, &probe_);
   }
+  if (status.ok() && !options_.admin.empty()) {
+    status = start(ListenerAt(options_.admin, credentials_->For(Role::kAdmin)), {&admin_service_}, &admin_);
+  }
   ListenerOptions open = ListenerAt(options_.listen, credentials_->For(Role::kRead));
   open.reflection = true;
   if (status.ok()) status = start(open, {&service_}, &public_);
@@ -132,7 +142,7 @@ absl::StatusOr<std::shared_ptr<const ServedModel>> Server::Load(const std::strin
                                                                 const std::string& path) {
   const absl::Time start = RealClock()->Now();
   std::shared_ptr<ModelMetrics> metrics = metrics_->ForModel(name, absl::StrCat(version));
-  model_metrics_.push_back(metrics);
+  model_metrics_[{name, version}] = metrics;
   FlowOptions flow_options;
   flow_options.precision = options_.precision;
   flow_options.workers = pool_->workers();
@@ -156,22 +166,33 @@ absl::StatusOr<std::shared_ptr<const ServedModel>> Server::Load(const std::strin
 
 void Server::ModelChanged(const ModelEntry& entry) {
   const std::string which = absl::StrCat(" model=", entry.name, " version=", entry.version);
-  if (entry.state == ModelState::kFailed) {
+  const ModelRegistry& models = repository_->registry();
+  health_.SetModel(entry.name, models.Serves(entry.name));
+  if (!entry.error.ok()) {
     // Its folder may be what failed, and then Load made none.
-    model_metrics_.push_back(metrics_->ForModel(entry.name, absl::StrCat(entry.version)));
-    LogError(absl::StrCat("failed", which, " error=\"", entry.error.message(), "\""));
-    return;
+    model_metrics_.emplace(std::pair(entry.name, entry.version),
+                           metrics_->ForModel(entry.name, absl::StrCat(entry.version)));
+    metrics_->LoadEnded(entry.name, /*ok=*/false);
+    LogError(absl::StrCat("failed", which, " error=\"", entry.error.message(), "\"",
+                          entry.served == nullptr ? "" : " kept=\"the version that was ready\""));
+  } else if (entry.state == ModelState::kReady) {
+    metrics_->LoadEnded(entry.name, /*ok=*/true);
+    const FlowInfo& info = entry.served->info();
+    LogInfo(absl::StrCat("loaded", which, " parameters=", info.parameters, " precision=", info.precision,
+                         " max_condition_number=", info.max_condition_number));
+  } else if (entry.state == ModelState::kUnloading) {
+    model_metrics_[{entry.name, entry.version}]->Unloading();
+    LogInfo(absl::StrCat("unloading", which));
+  } else {
+    model_metrics_.erase({entry.name, entry.version});
+    LogInfo(absl::StrCat("unloaded", which));
   }
-  const FlowInfo& info = entry.served->info();
-  LogInfo(absl::StrCat("loaded", which, " parameters=", info.parameters, " precision=", info.precision,
-                       " max_condition_number=", info.max_condition_number));
-  if (++ready_versions_[entry.name] == 1) health_.SetModel(entry.name, true);
 }
 
 absl::Status Server::WaitUntilLoaded() {
   if (!repository_->WaitUntilLoaded()) return absl::CancelledError("the server stops before it has loaded");
   int ready = 0, failed = 0;
-  for (const ModelEntry& entry : repository_->List()) {
+  for (const ModelEntry& entry : repository_->registry().List()) {
     ready += entry.state == ModelState::kReady ? 1 : 0;
     failed += entry.state == ModelState::kFailed ? 1 : 0;
   }
@@ -214,10 +235,7 @@ void Server::Stop() {
   repository_->JoinLoader();  // from here on the list of models stands
 
   context_.streams.Drain();
-  std::vector<std::shared_ptr<const ServedModel>> models;
-  for (const ModelEntry& entry : repository_->List()) {
-    if (entry.served != nullptr) models.push_back(entry.served);
-  }
+  const std::vector<std::shared_ptr<const ServedModel>> models = repository_->registry().InUse();
   for (const auto& model : models) model->Drain();
   const absl::Time deadline = pool_->clock()->Now() + options_.drain_timeout;
   bool idle = true;

@@ -8,10 +8,11 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <vector>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/admin_service.h"
 #include "server/call_record.h"
 #include "server/compute_pool.h"
 #include "server/credentials.h"
@@ -80,16 +81,16 @@ class Server {
   std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<Credentials> credentials_;
   std::unique_ptr<ComputePool> pool_;
-  std::vector<std::shared_ptr<ModelMetrics>>
-      model_metrics_;  // also of models that failed; the loading thread's
+  // Also of models that failed, by name and version; the loading thread's.
+  std::map<std::pair<std::string, int64_t>, std::shared_ptr<ModelMetrics>> model_metrics_;
   std::unique_ptr<ModelRepository> repository_;
   ServiceContext context_;
   DensityService service_{&context_};
+  AdminService admin_service_{&context_};
   Health health_;
   std::unique_ptr<Listener> probe_;  // health alone, in plaintext; null unless asked for
   std::unique_ptr<Listener> admin_;  // repository calls; null unless asked for
   std::unique_ptr<Listener> public_;
-  std::map<std::string, int> ready_versions_;  // by model name; the loading thread's
 };
 
 }  // namespace glowworm

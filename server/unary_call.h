@@ -72,10 +72,10 @@ inline absl::StatusOr<std::shared_ptr<const ServedModel>> FindModel(const v1::Mo
   }
   absl::Status status = ValidateModelRef(ref);
   if (!status.ok()) return status;
-  const absl::StatusOr<ModelEntry> entry = service.repository->Describe(ref.name(), ref.version());
+  const absl::StatusOr<ModelEntry> entry = service.models->Describe(ref.name(), ref.version());
   if (!entry.ok()) return entry.status();
   record->SetModel(*entry);
-  return ModelRepository::Served(*entry);
+  return ModelRegistry::Served(*entry);
 }
 
 // The task that carries a call's rows; `done` is left to the caller.

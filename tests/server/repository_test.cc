@@ -1,20 +1,15 @@
-// ModelRepository: which folders count, the states a model passes through, and what a request's reference
-// means.
+// ModelRepository's start: which folders count, the states a model passes through, and what a request's
+// reference means. What happens later: repository_follow_test.cc.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <set>
 #include <string>
-#include <vector>
 
 #include "absl/synchronization/notification.h"
-#include "server/model_repository.h"
-#include "tests/testing/random_flow.h"
+#include "tests/server/repository_testing.h"
 
 namespace glowworm {
 namespace {
@@ -24,67 +19,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
-using Loaded = absl::StatusOr<std::shared_ptr<const ServedModel>>;
 
-class ModelRepositoryTest : public ::testing::Test {
- protected:
-  ModelRepositoryTest() : root_(fs::path(::testing::TempDir()) / "glowworm-repository-XXXXXX") {
-    std::string name = root_.string();
-    root_ = mkdtemp(name.data());
-    pool_ = *ComputePool::Create(PoolOptions());
-  }
-  ~ModelRepositoryTest() override { fs::remove_all(root_); }
-
-  void Put(const std::string& file) {
-    fs::create_directories((root_ / file).parent_path());
-    std::ofstream(root_ / file) << "x";
-  }
-  void PutModel(const std::string& name, const std::string& version) {
-    Put(name + "/" + version + "/flow.safetensors");
-  }
-
-  Loaded Serve(const std::string& name, int64_t version) {
-    std::shared_ptr<const Flow> flow =
-        *Flow::Create(RandomFlow(1, RowShape(2)).AddAffine(true).Finish(BaseKind::kStandard), FlowOptions());
-    return ServedModel::Create(name, version, std::move(flow),
-                               metrics_.ForModel(name, std::to_string(version)), BatcherOptions(),
-                               pool_.get());
-  }
-
-  // Opens and loads; `broken` are refused, as "name/version".
-  void Open(const std::set<std::string>& broken = {}) {
-    Start([this, broken](const std::string& name, int64_t version, const std::string& path) -> Loaded {
-      if (broken.count(name + "/" + std::to_string(version)) > 0) {
-        return absl::InvalidArgumentError("file " + path + " is cut short");
-      }
-      return Serve(name, version);
-    });
-    EXPECT_TRUE(repository_->WaitUntilLoaded());
-  }
-  void Start(ModelRepository::Loader loader) {
-    auto opened = ModelRepository::Open(root_.string(), std::move(loader),
-                                        [this](const ModelEntry& entry) { told_.push_back(entry.name); });
-    ASSERT_TRUE(opened.ok()) << opened.status();
-    repository_ = *std::move(opened);
-    ASSERT_TRUE(repository_->StartLoading().ok());
-  }
-
-  std::vector<std::string> Listed() const {
-    std::vector<std::string> out;
-    for (const ModelEntry& entry : repository_->List())
-      out.push_back(entry.name + "/" + std::to_string(entry.version));
-    return out;
-  }
-  absl::StatusCode CodeOf(const std::string& name, int64_t version = 0) const {
-    return repository_->Find(name, version).status().code();
-  }
-
-  fs::path root_;
-  Metrics metrics_;
-  std::unique_ptr<ComputePool> pool_;
-  std::vector<std::string> told_;
-  std::unique_ptr<ModelRepository> repository_;
-};
+class ModelRepositoryTest : public RepositoryTest {};
 
 TEST_F(ModelRepositoryTest, ListsModelsAndIgnoresTheRest) {
   PutModel("digits", "1");
@@ -114,7 +50,7 @@ TEST_F(ModelRepositoryTest, ListsAsFailedWhatIsThereAndCannotBeRead) {
   EXPECT_THAT(told_, ElementsAre("dangling", "good", "links", "links", "links", "loop"));
   EXPECT_EQ(CodeOf("good"), absl::StatusCode::kOk);
   const auto error_of = [this](const std::string& name, int64_t version) {
-    return std::string(repository_->Find(name, version).status().message());
+    return std::string(registry().Find(name, version).status().message());
   };
   EXPECT_THAT(error_of("dangling", 0),
               HasSubstr("dangling cannot be read: it is a symbolic link to nothing"));
@@ -139,14 +75,15 @@ TEST_F(ModelRepositoryTest, ListsAsFailedAFolderThatItMayNotRead) {
   fs::permissions(root_ / "closed", fs::perms(0755));
   fs::permissions(root_ / "half" / "1", fs::perms(0755));
   EXPECT_THAT(Listed(), ElementsAre("closed/0", "good/1", "half/1"));
-  EXPECT_THAT(std::string(repository_->Find("closed", 0).status().message()),
+  EXPECT_THAT(std::string(registry().Find("closed", 0).status().message()),
               HasSubstr("the model's folder cannot be read: Permission denied"));
-  EXPECT_THAT(std::string(repository_->Find("half", 0).status().message()),
+  EXPECT_THAT(std::string(registry().Find("half", 0).status().message()),
               HasSubstr("flow.safetensors cannot be read: Permission denied"));
 }
 
 TEST_F(ModelRepositoryTest, RefusesAFolderThatIsNotThere) {
-  const auto opened = ModelRepository::Open((root_ / "nowhere").string(), nullptr, nullptr);
+  const auto opened =
+      ModelRepository::Open(RepositoryOptions{(root_ / "nowhere").string()}, nullptr, nullptr);
   EXPECT_EQ(opened.status().code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(opened.status().message()), Not(HasSubstr("nowhere")));
 }
@@ -160,28 +97,28 @@ TEST_F(ModelRepositoryTest, IsLoadedAtOnceWhenEmpty) {
 TEST_F(ModelRepositoryTest, MeansTheNewestVersionByZero) {
   for (const char* version : {"9", "10", "2"}) PutModel("digits", version);
   Open();
-  EXPECT_EQ((*repository_->Find("digits", 0))->version(), 10);
-  EXPECT_EQ((*repository_->Find("digits", 2))->version(), 2);
+  EXPECT_EQ((*registry().Find("digits", 0))->version(), 10);
+  EXPECT_EQ((*registry().Find("digits", 2))->version(), 2);
 }
 
 TEST_F(ModelRepositoryTest, MeansTheNewestReadyVersionWhenALaterOneFailed) {
   for (const char* version : {"1", "2", "3"}) PutModel("digits", version);
   Open({"digits/3"});
-  EXPECT_EQ((*repository_->Find("digits", 0))->version(), 2);
+  EXPECT_EQ((*registry().Find("digits", 0))->version(), 2);
   EXPECT_EQ(CodeOf("digits", 3), absl::StatusCode::kFailedPrecondition);
 }
 
 TEST_F(ModelRepositoryTest, MeansTheOnlyModelByNoName) {
   PutModel("digits", "1");
   Open();
-  EXPECT_EQ((*repository_->Find("", 0))->name(), "digits");
+  EXPECT_EQ((*registry().Find("", 0))->name(), "digits");
 }
 
 TEST_F(ModelRepositoryTest, AsksForANameWhereThereAreSeveral) {
   PutModel("digits", "1");
   PutModel("thyroid", "1");
   Open();
-  const absl::Status status = repository_->Find("", 0).status();
+  const absl::Status status = registry().Find("", 0).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr("digits, thyroid"));
 }
@@ -198,10 +135,10 @@ TEST_F(ModelRepositoryTest, KeepsAFailedModelListedWithItsError) {
   PutModel("good", "1");
   Open({"bad/1"});
   EXPECT_THAT(Listed(), ElementsAre("bad/1", "good/1"));
-  const ModelEntry entry = *repository_->Describe("bad", 0);
+  const ModelEntry entry = *registry().Describe("bad", 0);
   EXPECT_EQ(entry.state, ModelState::kFailed);
   EXPECT_EQ(std::string(entry.error.message()), "file flow.safetensors is cut short");  // no path
-  const absl::Status status = repository_->Find("bad", 0).status();
+  const absl::Status status = registry().Find("bad", 0).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(status.message()), HasSubstr("cut short"));
   EXPECT_THAT(told_, ElementsAre("bad", "good"));
@@ -214,12 +151,12 @@ TEST_F(ModelRepositoryTest, LeavesTheRestOfAnErrorAsItIs) {
     return absl::InvalidArgumentError(message);
   });
   EXPECT_TRUE(repository_->WaitUntilLoaded());
-  EXPECT_EQ(std::string(repository_->Describe("bad", 0)->error.message()), message);
+  EXPECT_EQ(std::string(registry().Describe("bad", 0)->error.message()), message);
 }
 
 TEST_F(ModelRepositoryTest, AFolderThatCannotBeReadIsAnErrorAndNoException) {
   Put("file");
-  const auto opened = ModelRepository::Open((root_ / "file").string(), nullptr, nullptr);
+  const auto opened = ModelRepository::Open(RepositoryOptions{(root_ / "file").string()}, nullptr, nullptr);
   EXPECT_EQ(opened.status().code(), absl::StatusCode::kNotFound);
 }
 
@@ -233,7 +170,7 @@ TEST_F(ModelRepositoryTest, IsUnavailableWhileItLoads) {
   });
   begun.WaitForNotification();
   EXPECT_EQ(CodeOf("digits"), absl::StatusCode::kUnavailable);
-  EXPECT_EQ(repository_->Describe("digits", 0)->state, ModelState::kLoading);
+  EXPECT_EQ(registry().Describe("digits", 0)->state, ModelState::kLoading);
   go_on.Notify();
   EXPECT_TRUE(repository_->WaitUntilLoaded());
   EXPECT_EQ(CodeOf("digits"), absl::StatusCode::kOk);

@@ -1,0 +1,108 @@
+// What the scan finds, and which changes of a file its signature shows.
+
+#include "server/repository_scan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+namespace glowworm {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::Pair;
+
+class RepositoryScanTest : public ::testing::Test {
+ protected:
+  RepositoryScanTest() {
+    std::string name = (fs::path(::testing::TempDir()) / "glowworm-scan-XXXXXX").string();
+    root_ = mkdtemp(name.data());
+  }
+  ~RepositoryScanTest() override { fs::remove_all(root_); }
+
+  fs::path Put(const std::string& file, const std::string& content = "x") {
+    const fs::path path = root_ / file;
+    fs::create_directories(path.parent_path());
+    std::ofstream(path) << content;
+    return path;
+  }
+  RepositoryListing Scan() {
+    absl::StatusOr<RepositoryListing> listing = ScanRepository(root_.string());
+    EXPECT_TRUE(listing.ok()) << listing.status();
+    return *std::move(listing);
+  }
+
+  fs::path root_;
+};
+
+TEST_F(RepositoryScanTest, FindsVersionsAndSaysWhatItIgnores) {
+  Put("digits/1/flow.safetensors");
+  Put("digits/2/flow.safetensors.tmp");
+  Put("digits/3x/flow.safetensors");
+  Put("bad name/1/flow.safetensors");
+  Put("README.md");
+  const RepositoryListing listing = Scan();
+  ASSERT_THAT(listing.models, ElementsAre(Pair("digits", ::testing::_)));
+  const FoundModel& digits = listing.models.at("digits");
+  ASSERT_EQ(digits.versions.size(), 2);
+  EXPECT_TRUE(digits.versions.at(1).has_file);
+  EXPECT_EQ(digits.versions.at(1).signature.size, 1);
+  EXPECT_FALSE(digits.versions.at(2).has_file);
+  EXPECT_THAT(listing.ignored, ::testing::UnorderedElementsAre(HasSubstr("folder=digits/2 reason=\"no flow"),
+                                                               HasSubstr("folder=bad_name reason=\"not a")));
+}
+
+TEST_F(RepositoryScanTest, ARootThatCannotBeReadIsAnErrorThatNamesNoPath) {
+  for (const fs::path& root : {root_ / "nowhere", Put("file")}) {
+    const absl::Status status = ScanRepository(root.string()).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+    EXPECT_THAT(std::string(status.message()), Not(HasSubstr(root.filename().string() + " ")));
+  }
+}
+
+TEST_F(RepositoryScanTest, ScansOneModelAlone) {
+  Put("digits/7/flow.safetensors");
+  EXPECT_THAT(ScanModel(root_.string(), "digits")->versions, ElementsAre(Pair(7, ::testing::_)));
+  EXPECT_EQ(ScanModel(root_.string(), "nope").status().code(), absl::StatusCode::kNotFound);
+  fs::create_symlink("nowhere", root_ / "dangling");
+  EXPECT_THAT(std::string(ScanModel(root_.string(), "dangling").status().message()),
+              HasSubstr("symbolic link to nothing"));
+}
+
+TEST_F(RepositoryScanTest, ASignatureShowsEachKindOfChangeAndNothingElse) {
+  const std::string path = Put("digits/1/flow.safetensors", "one").string();
+  FileSignature before = SignatureOf(path);
+  EXPECT_EQ(SignatureOf(path), before);
+  const auto changed = [&] {
+    const FileSignature now = SignatureOf(path);
+    const bool out = now != before;
+    before = now;
+    return out;
+  };
+  EXPECT_FALSE(changed());
+  std::ofstream(path, std::ios::app) << "more";
+  EXPECT_TRUE(changed()) << "size";
+  fs::last_write_time(path, fs::last_write_time(path) + std::chrono::nanoseconds(1));
+  EXPECT_TRUE(changed()) << "time";
+  fs::permissions(path, fs::perms(0600));
+  EXPECT_TRUE(changed()) << "permissions";
+  const fs::path other = Put("other", "onemore");
+  fs::last_write_time(other, fs::last_write_time(path));
+  fs::permissions(other, fs::perms(0600));
+  fs::rename(other, path);
+  EXPECT_TRUE(changed()) << "another file of the same size and time";
+  fs::remove(path);
+  EXPECT_EQ(SignatureOf(path), FileSignature());
+}
+
+}  // namespace
+}  // namespace glowworm
