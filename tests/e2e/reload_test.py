@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import unittest
 
 import numpy as np
@@ -22,6 +23,14 @@ def publish(source, folder):
     unfinished = folder / ".flow.safetensors.unfinished"
     shutil.copyfile(source, unfinished)
     unfinished.replace(folder / "flow.safetensors")
+
+
+def until(condition, seconds=60):
+    """Waits for it; a bound rather than a hang."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError("it did not come true")
 
 
 class ReloadTest(unittest.TestCase):
@@ -68,8 +77,7 @@ class ReloadTest(unittest.TestCase):
             publish(flows[(version - 1) % 2], root / "m" / str(version))
             server.wait_for(f"loaded model=m version={version} ")
             server.wait_for(f"unloaded model=m version={version - 1}")
-            while not problems and newest and newest[-1] != version:
-                pass
+            until(lambda v=version: problems or (newest and newest[-1] == v))
             shutil.rmtree(root / "m" / str(version - 1))
         stop.set()
         for thread in clients:
@@ -87,7 +95,7 @@ class ReloadTest(unittest.TestCase):
 
     def test_a_file_replaced_in_its_place_takes_over_and_a_bad_one_does_not(self):
         flows = [self.slow_flow(f"place{seed}", 8, seed) for seed in (1, 2)]
-        x = e2e.tensor(np.zeros((1, 2, 32, 32), "f4"))
+        x = e2e.tensor(np.linspace(-1, 1, 2 * 32 * 32).reshape(1, 2, 32, 32), "f4")
         root = e2e.repository()
         publish(flows[0], root / "m" / "1")
         server = self.serve(root, *POLL)
@@ -104,11 +112,8 @@ class ReloadTest(unittest.TestCase):
         self.assertEqual(model.state, pb.MODEL_STATE_READY)
         self.assertIn("header", model.error)
         publish(flows[1], root / "m" / "1")
-        while (now := score()) == first:
-            pass
-        while stub.GetModel(pb.GetModelRequest(model=pb.ModelRef(name="m"))).error:
-            pass
-        self.assertEqual(score(), now)
+        until(lambda: score() != first)
+        self.assertEqual(stub.GetModel(pb.GetModelRequest(model=pb.ModelRef(name="m"))).error, "")
         self.assertEqual(server.stop(), 0)
 
     def test_sigterm_during_a_load_and_during_a_swap(self):
@@ -120,8 +125,7 @@ class ReloadTest(unittest.TestCase):
             server = self.serve(root, *POLL, f"--version_policy={policy}", "--precision=float64", "--threads=1")
             stub = server.stub()
             publish(big, root / "m" / "2")
-            while len(stub.ListModels(pb.ListModelsRequest()).models) < 2:
-                pass
+            until(lambda s=stub: len(s.ListModels(pb.ListModelsRequest()).models) == 2)
             if policy == "latest:1":
                 server.wait_for("loaded model=m version=2 ")  # version 1 goes now
             calls = [stub.LogLikelihood.future(pb.LogLikelihoodRequest(x=x), timeout=60) for _ in range(4)]

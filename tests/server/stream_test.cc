@@ -95,15 +95,12 @@ TEST_F(StreamTest, GoesOnAfterAnInvalidMessage) {
   EXPECT_TRUE(stream->Finish().ok());
 }
 
-// Its models never come to load: nobody told the repository to begin.
 TEST(LoadingStreamTest, GoesOnAfterAMessageToAModelThatStillLoads) {
-  TemporaryRepository folder;
-  folder.Put("small", 1, SmallFlow());
-  const auto repository = ModelRepository::Open(folder.path(), nullptr, nullptr);
-  ASSERT_TRUE(repository.ok()) << repository.status();
+  ModelRegistry models;
+  models.SetLoading("small", 1);
   Metrics metrics;
   ServiceContext service_context;
-  service_context.repository = repository->get();
+  service_context.models = &models;
   service_context.metrics = &metrics;
   service_context.unknown_model = metrics.ForModel("", "");
   DensityService service(&service_context);
