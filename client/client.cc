@@ -82,8 +82,9 @@ class Client::Calls {
     absl::Duration chunk = absl::InfiniteDuration();
   };
 
-  Calls(std::shared_ptr<grpc::Channel> channel, ClientOptions options)
+  Calls(std::shared_ptr<grpc::Channel> channel, ClientOptions options, std::unique_ptr<TokenFile> token)
       : options_(std::move(options)),
+        token_(std::move(token)),
         stub_(v1::DensityService::NewStub(std::move(channel))),
         budget_(options_.retry),
         random_(options_.jitter_seed ? *options_.jitter_seed : std::random_device()()) {}
@@ -226,6 +227,11 @@ class Client::Calls {
     options.retry = options_.retry;
     options.budget = &budget_;
     options.time = options_.time;
+    if (token_ != nullptr) {
+      options.prepare = [this](grpc::ClientContext* context) {
+        context->AddMetadata(kAuthorization, token_->Authorization());
+      };
+    }
     options.uniform = [this] {
       std::lock_guard<std::mutex> lock(mutex_);
       return std::uniform_real_distribution<double>()(random_);
@@ -258,6 +264,7 @@ class Client::Calls {
   }
 
   const ClientOptions options_;
+  const std::unique_ptr<TokenFile> token_;  // null: none
   const std::unique_ptr<v1::DensityService::Stub> stub_;
   RetryBudget budget_;
 
@@ -272,7 +279,19 @@ Client::~Client() = default;
 absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const std::string& address, ClientOptions options) {
   if (address.empty())
     return absl::InvalidArgumentError("expected a server address as HOST:PORT, got an empty one");
+  std::unique_ptr<TokenFile> token;
+  if (!options.token_file.empty()) {
+    if (options.credentials == nullptr && !IsLoopback(address)) {
+      return absl::InvalidArgumentError(absl::StrCat("a token for ", address, " is sent over TLS only"));
+    }
+    absl::StatusOr<std::unique_ptr<TokenFile>> opened = TokenFile::Open(options.token_file);
+    if (!opened.ok()) return opened.status();
+    token = *std::move(opened);
+  }
   grpc::ChannelArguments arguments;
+  // What is meant for this machine does not go through a proxy of the environment's, in plaintext.
+  if (IsLoopback(address)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  if (!options.server_name.empty()) arguments.SetSslTargetNameOverride(options.server_name);
   // One gRPC retry beneath ours would multiply the attempts.
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   // Reconnect as soon as our own backoff tries again; gRPC's default waits a second.
@@ -282,7 +301,8 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const std::string& addre
   arguments.SetMaxReceiveMessageSize(static_cast<int>(receive));
   auto credentials = options.credentials ? options.credentials : grpc::InsecureChannelCredentials();
   auto channel = grpc::CreateCustomChannel(address, credentials, arguments);
-  return std::unique_ptr<Client>(new Client(std::make_unique<Calls>(std::move(channel), std::move(options))));
+  auto calls = std::make_unique<Calls>(std::move(channel), std::move(options), std::move(token));
+  return std::unique_ptr<Client>(new Client(std::move(calls)));
 }
 
 absl::StatusOr<v1::ListModelsResponse> Client::ListModels(const CallOptions& call) {

@@ -25,6 +25,7 @@
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "client/array.h"
+#include "client/credentials.h"
 #include "client/retry.h"
 #include "client/time_source.h"
 #include "glowworm/v1/density.pb.h"
@@ -110,7 +111,9 @@ struct CallOptions {
 };
 
 struct ClientOptions {
-  std::shared_ptr<grpc::ChannelCredentials> credentials;  // null: insecure
+  std::shared_ptr<grpc::ChannelCredentials> credentials;  // null: plaintext; TlsCredentials() makes them
+  std::string server_name;  // that the server's certificate must bear; empty: the address's host
+  std::string token_file;   // a bearer token sent with each call, read again each time; empty: none
   RetryPolicy retry;
   int chunks_in_flight = 4;       // of one call; > 0
   int64_t max_chunk_rows = 8192;  // smaller chunks than the server's limits ask for show progress sooner
@@ -125,6 +128,7 @@ struct ClientOptions {
 class Client {
  public:
   // `address`: HOST:PORT. Does not wait for the server: an unreachable one shows at the first call.
+  // INVALID_ARGUMENT if the token file holds none, or its token would leave this machine in plaintext.
   static absl::StatusOr<std::unique_ptr<Client>> Connect(const std::string& address,
                                                          ClientOptions options = {});
   ~Client();

@@ -103,6 +103,7 @@ class Pipeline {
       }
       slot->context->set_deadline(AfterNow(remaining));
     }
+    if (options_.prepare) options_.prepare(slot->context.get());
     ++slot->attempts;
     slot->state = State::kCalling;
     ++calling_;

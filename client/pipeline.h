@@ -41,8 +41,9 @@ struct PipelineOptions {
   absl::Time deadline = absl::InfiniteFuture();                 // of the whole, retries included
   absl::Duration exchange_deadline = absl::InfiniteDuration();  // of each exchange, retries included
   RetryPolicy retry;
-  RetryBudget* budget = nullptr;    // not owned, never null
-  TimeSource* time = nullptr;       // not owned, never null
+  RetryBudget* budget = nullptr;                              // not owned, never null
+  TimeSource* time = nullptr;                                 // not owned, never null
+  std::function<void(grpc::ClientContext* context)> prepare;  // of each attempt, before it; may be null
   std::function<double()> uniform;  // random numbers in [0, 1) for the jitter; never null
 };
 

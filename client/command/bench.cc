@@ -182,6 +182,19 @@ Limit LimitFrom(const LoadResult& closed, Load load, const Flags& flags, const L
   });
 }
 
+// A token is read once: renewing it is not what is measured.
+absl::Status AddCredentials(const Flags& flags, const Console& console, Load* load) {
+  absl::StatusOr<ClientOptions> options = ClientOptionsOf(flags, console);
+  if (!options.ok()) return options.status();
+  load->credentials = options->credentials;
+  load->server_name = options->server_name;
+  if (options->token_file.empty()) return absl::OkStatus();
+  absl::StatusOr<std::unique_ptr<TokenFile>> token = TokenFile::Open(options->token_file);
+  if (!token.ok()) return token.status();
+  load->authorization = (*token)->Authorization();
+  return absl::OkStatus();
+}
+
 absl::Status RunBench(const Flags& flags, const Console& console) {
   absl::StatusOr<Plan> plan = PlanOf(flags);
   if (!plan.ok()) return plan.status();
@@ -210,6 +223,8 @@ absl::Status RunBench(const Flags& flags, const Console& console) {
   load.warm_up = flags.Duration("warmup", load.calls ? absl::ZeroDuration() : absl::Seconds(1));
   load.deadline = CallOptionsOf(flags).deadline;
   load.address = ServerAddress(flags, console);
+  absl::Status status = AddCredentials(flags, console, &load);
+  if (!status.ok()) return status;
   load.method = absl::StrCat("/glowworm.v1.DensityService/", plan->name);
 
   absl::StatusOr<Session> session = OpenSession(flags, console);
@@ -232,7 +247,7 @@ absl::Status RunBench(const Flags& flags, const Console& console) {
     const Limit limit = LimitFrom(result, load, flags, bound);
     return Print(LimitReport(limit, bound, rows, flags.Switch("json")), console);
   }
-  absl::Status status = Print(Report(load, result, rows, flags.Switch("json")), console);
+  status = Print(Report(load, result, rows, flags.Switch("json")), console);
   if (status.ok() && result.latencies.empty()) return absl::UnavailableError("no call was answered");
   return status;
 }

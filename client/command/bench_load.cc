@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
+#include "client/credentials.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/generic/generic_stub.h"
 
@@ -47,13 +48,16 @@ struct Worker {
 class Run {
  public:
   explicit Run(const Load& load) : load_(load) {
+    const auto credentials = load.credentials ? load.credentials : grpc::InsecureChannelCredentials();
     for (int64_t i = 0; i < Connections(load.concurrency); ++i) {
       grpc::ChannelArguments arguments;
       arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // or all channels share one connection
       arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
       arguments.SetMaxReceiveMessageSize(-1);  // replies of the server that the user measures
+      if (IsLoopback(load.address)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+      if (!load.server_name.empty()) arguments.SetSslTargetNameOverride(load.server_name);
       stubs_.push_back(std::make_unique<grpc::GenericStub>(
-          grpc::CreateCustomChannel(load.address, grpc::InsecureChannelCredentials(), arguments)));
+          grpc::CreateCustomChannel(load.address, credentials, arguments)));
     }
     for (const std::string& request : load.requests) {
       grpc::Slice slice(request);
@@ -98,6 +102,7 @@ class Run {
     in_flight_.fetch_add(1);
     const gpr_timespec length = gpr_time_from_micros(absl::ToInt64Microseconds(load_.deadline), GPR_TIMESPAN);
     call->context.set_deadline(gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), length));
+    if (!load_.authorization.empty()) call->context.AddMetadata(kAuthorization, load_.authorization);
     const size_t number = static_cast<size_t>(sent_.fetch_add(1));
     Worker& worker = *workers_[static_cast<size_t>(slot) % workers_.size()];
     call->reader = stubs_[static_cast<size_t>(slot) % stubs_.size()]->PrepareUnaryCall(

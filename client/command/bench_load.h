@@ -6,20 +6,25 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
+#include "grpcpp/security/credentials.h"
 
 namespace glowworm {
 namespace client {
 
 struct Load {
   std::string address;
-  std::string method;                 // "/glowworm.v1.DensityService/LogLikelihood"
-  std::vector<std::string> requests;  // serialized messages, sent in turn; at least one
+  std::shared_ptr<grpc::ChannelCredentials> credentials;  // null: plaintext
+  std::string server_name;                                // see ClientOptions
+  std::string authorization;                              // metadata of each call; empty: none
+  std::string method;                                     // "/glowworm.v1.DensityService/LogLikelihood"
+  std::vector<std::string> requests;                      // serialized messages, sent in turn; at least one
   int64_t concurrency =
       1;  // calls in flight; of an open loop at most (later calls wait, their clock running)
   absl::optional<double> rate;                  // calls a second; absent: closed loop

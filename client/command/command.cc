@@ -24,6 +24,7 @@ Usage: glowworm COMMAND [--flag=value | --flag value]...
 
 constexpr char kUsageEnd[] = R"(
 The server is --server=HOST:PORT, or else the environment's GLOWWORM_SERVER, or else 127.0.0.1:50051.
+A bearer token is read from --token_file=FILE, or else from the file that GLOWWORM_TOKEN_FILE names.
 Files: .npy (float32, float64, uint8) or .csv; "-" is a pipe.
 
 Exit codes: 0 done; 1 the server, the connection or the output failed; 2 wrong flags or input.

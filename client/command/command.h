@@ -20,6 +20,7 @@ struct Console {
   int out = 1;
   int err = 2;
   std::string default_server = "127.0.0.1:50051";
+  std::string default_token_file;  // empty: none
 
   void Note(absl::string_view text) const;  // one line on err
 };

@@ -18,5 +18,7 @@ int main(int argc, char** argv) {
   glowworm::client::Console console;
   const char* server = getenv("GLOWWORM_SERVER");
   if (server != nullptr && *server != '\0') console.default_server = server;
+  const char* token_file = getenv("GLOWWORM_TOKEN_FILE");
+  if (token_file != nullptr) console.default_token_file = token_file;
   return glowworm::client::RunGlowworm(std::vector<std::string>(argv + 1, argv + argc), console);
 }

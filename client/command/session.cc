@@ -20,7 +20,13 @@ std::vector<FlagSpec> ServerFlags() {
   return {{"server", FlagKind::kText, "HOST:PORT", "the server; else GLOWWORM_SERVER, else 127.0.0.1:50051"},
           {"deadline", FlagKind::kDuration, "TIME", "for each chunk of rows, retries included (default 60s)"},
           {"retries", FlagKind::kIndex, "N",
-           "how often a call the server could not take is repeated (default 3)"}};
+           "how often a call the server could not take is repeated (default 3)"},
+          {"tls", FlagKind::kSwitch, "", "speak TLS; the system's authorities sign the server's certificate"},
+          {"tls_ca", FlagKind::kText, "FILE", "PEM authorities to trust instead; implies --tls"},
+          {"tls_cert", FlagKind::kText, "FILE", "PEM certificate to show to the server; implies --tls"},
+          {"tls_key", FlagKind::kText, "FILE", "PEM key of that certificate"},
+          {"tls_server_name", FlagKind::kText, "NAME", "in the server's certificate, if not the host's"},
+          {"token_file", FlagKind::kText, "FILE", "holds a bearer token; else GLOWWORM_TOKEN_FILE names it"}};
 }
 
 std::vector<FlagSpec> ModelFlags() {
@@ -56,8 +62,31 @@ std::string ServerAddress(const Flags& flags, const Console& console) {
 
 CallOptions CallOptionsOf(const Flags& flags) { return {flags.Duration("deadline", absl::Seconds(60))}; }
 
-absl::StatusOr<std::unique_ptr<Client>> OpenClient(const Flags& flags, const Console& console) {
+absl::StatusOr<ClientOptions> ClientOptionsOf(const Flags& flags, const Console& console) {
   ClientOptions options;
+  const TlsFiles files{flags.Text("tls_ca"), flags.Text("tls_cert"), flags.Text("tls_key")};
+  options.server_name = flags.Text("tls_server_name");
+  if (flags.Switch("tls") || !files.ca.empty() || !files.cert.empty() || !files.key.empty()) {
+    absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> credentials = TlsCredentials(files);
+    if (!credentials.ok()) return credentials.status();
+    options.credentials = *std::move(credentials);
+  } else if (!options.server_name.empty()) {
+    return absl::InvalidArgumentError("--tls_server_name: expected with --tls");
+  }
+  options.token_file = flags.Text("token_file", console.default_token_file);
+  if (!options.token_file.empty() && options.credentials == nullptr &&
+      !IsLoopback(ServerAddress(flags, console))) {
+    return absl::InvalidArgumentError(absl::StrCat("--token_file: a token for ",
+                                                   ServerAddress(flags, console),
+                                                   " is sent over TLS only; give --tls or --tls_ca"));
+  }
+  return options;
+}
+
+absl::StatusOr<std::unique_ptr<Client>> OpenClient(const Flags& flags, const Console& console) {
+  absl::StatusOr<ClientOptions> read = ClientOptionsOf(flags, console);
+  if (!read.ok()) return read.status();
+  ClientOptions options = *std::move(read);
   const uint64_t retries = std::min<uint64_t>(flags.Index("retries").value_or(3), 1000);
   options.retry.max_attempts = 1 + static_cast<int>(retries);
   options.retry.budget = std::max<double>(options.retry.budget, static_cast<double>(retries));

@@ -20,13 +20,15 @@ namespace glowworm {
 namespace client {
 
 // Lists for Command::flags.
-std::vector<FlagSpec> ServerFlags();     // server, deadline, retries
+std::vector<FlagSpec> ServerFlags();     // server, deadline, retries, tls..., token_file
 std::vector<FlagSpec> ModelFlags();      // model
 std::vector<FlagSpec> ConditionFlags();  // context, class
 std::vector<FlagSpec> InputFlags();      // input, csv_header
 std::vector<FlagSpec> OutputFlags();     // output, format
 std::vector<FlagSpec> Join(const std::vector<std::vector<FlagSpec>>& lists);
 
+// What the server's flags say of the connection.
+absl::StatusOr<ClientOptions> ClientOptionsOf(const Flags& flags, const Console& console);
 absl::StatusOr<std::unique_ptr<Client>> OpenClient(const Flags& flags, const Console& console);
 std::string ServerAddress(const Flags& flags, const Console& console);
 CallOptions CallOptionsOf(const Flags& flags);

@@ -82,7 +82,8 @@ class SecurityTest(unittest.TestCase):
 
     def glowworm(self, server, *flags, **environment):
         """(exit code, output, errors) of the command"""
-        done = subprocess.run([COMMAND, "models", f"--server={server.address}", "--retries=0", *flags],
+        command, *flags = flags if flags and not flags[0].startswith("--") else ("models", *flags)
+        done = subprocess.run([COMMAND, command, f"--server={server.address}", "--retries=0", *flags],
                               capture_output=True, text=True, timeout=60, env={**os.environ, **environment})
         return done.returncode, done.stdout, done.stderr
 
@@ -180,6 +181,19 @@ class TlsTest(SecurityTest):
         self.assert_code("OK", self.ask(self.channel(server.address, pair=self.client_pair)))
         self.assertEqual(server.stop(), 0)
 
+    def test_the_command_speaks_tls(self):
+        server = self.serve(*self.mutual_flags())
+        own = [f"--tls_cert={self.client_pair.cert}", f"--tls_key={self.client_pair.key}"]
+        trust = f"--tls_ca={self.authority.cert}"
+        code, out, errors = self.glowworm(server, trust, *own)
+        self.assertEqual((code, errors), (0, ""))
+        self.assertIn("tiny-plu", out)
+        for flags in ([], [trust], [f"--tls_ca={self.stranger.cert}", *own], ["--tls", *own],
+                      [trust, *own, "--tls_server_name=elsewhere.test"]):
+            self.assertEqual(self.glowworm(server, *flags)[0], 1, flags)
+        self.assertEqual(self.glowworm(server, trust, *own, "--tls_server_name=localhost")[0], 0)
+        self.assertEqual(self.glowworm(server, "bench", "--calls=20", trust, *own)[0], 0)
+
 
 class TokenTest(SecurityTest):
     def test_who_may_do_what(self):
@@ -262,6 +276,31 @@ class TokenTest(SecurityTest):
         server = self.serve(*self.tls_flags(), *self.token_flags())
         self.assert_code("OK", self.ask(self.channel(server.address), READ))
         self.assert_code("UNAUTHENTICATED", self.ask(self.channel(server.address)))
+
+    def test_the_command_sends_its_token(self):
+        server = self.serve(*self.token_flags())
+        token = self.files / "mine"
+        certificates.replace(token, READ + "\n")
+        self.assertEqual(self.glowworm(server, f"--token_file={token}")[::2], (0, ""))
+        self.assertEqual(self.glowworm(server, GLOWWORM_TOKEN_FILE=str(token))[::2], (0, ""))
+        self.assertEqual(self.glowworm(server, "bench", "--calls=20", f"--token_file={token}")[0], 0)
+        code, _, errors = self.glowworm(server)
+        self.assertEqual(code, 1)
+        self.assertIn("UNAUTHENTICATED", errors)
+        certificates.replace(token, NEXT)
+        code, _, errors = self.glowworm(server, f"--token_file={token}")
+        self.assertEqual(code, 1)
+        self.assertIn("UNAUTHENTICATED: the token is not known here", errors)
+        self.assertNotIn(NEXT, errors)
+
+    def test_the_command_keeps_its_token_out_of_plaintext(self):
+        token = self.files / "mine"
+        certificates.replace(token, READ)
+        done = subprocess.run([COMMAND, "models", "--server=192.0.2.1:50051", f"--token_file={token}"],
+                              capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("--tls", done.stderr)
+        self.assertNotIn(READ, done.stderr)
 
 
 class StartTest(SecurityTest):
