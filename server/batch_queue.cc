@@ -166,8 +166,10 @@ void BatchQueue::RetireIfDone(Request* request, Outbox* outbox) {
   if (request->task != nullptr) outbox->tasks.push_back(std::move(request->task));
   if (request->reserved) return;
   pool->reserved_bytes -= request->bytes;
+  if (request->stream) pool->stream_bytes -= request->bytes;
   if (!request->parked) {
     reserved_bytes -= request->bytes;
+    if (request->stream) stream_bytes -= request->bytes;
     if (request->bytes > 0) request->source->bytes -= request->bytes;  // without bytes it may be forgotten
   }
   outbox->retired.emplace_back(request);

@@ -42,6 +42,7 @@ struct Request {
   int running_parts = 0;
   absl::Duration compute;
   bool parked = false;
+  bool stream = false;  // came by ScheduleWhenRoom
   bool ended = false;
   bool reserved = false;  // a Reservation is out
 
@@ -102,6 +103,7 @@ struct Outbox {
 struct PoolState {
   int64_t max_bytes = 0;
   int64_t reserved_bytes = 0;  // of admitted and of parked requests
+  int64_t stream_bytes = 0;    // of those, the ones of streams
   int workers = 0;
   int idle_workers = 0;    // waiting for work
   int waking_workers = 0;  // of those, the ones already notified
@@ -127,16 +129,17 @@ class BatchQueue {
 
   // Refuses what can not be answered, now or ever.
   absl::Status CheckHopeless(const Task& task, absl::Time now) const;
-  // Refuses what there is no room for in the queue now; what is refused may be parked.
-  absl::Status CheckRoom(int64_t more_rows, int64_t more_bytes) const;
+  // Refuses what there is no room for in the queue now; what is refused may be parked. Less is a stream's.
+  absl::Status CheckRoom(int64_t more_rows, int64_t more_bytes, bool stream) const;
   // Refuses what there is no memory for in the process now, parked or not.
-  absl::Status CheckMemory(int64_t more_bytes) const;
+  absl::Status CheckMemory(int64_t more_bytes, bool stream) const;
   // Refuses a source above its share. Marks it active.
   absl::Status CheckShare(const Task& task, absl::Time now);
   // Refuses a deadline nearer than the expected wait.
   absl::Status CheckWait(const Task& task, absl::Time now) const;
   // Takes the task over, as waiting or parked.
-  TaskId Accept(std::shared_ptr<BatchQueue> self, std::unique_ptr<Task> task, bool park, absl::Time now);
+  TaskId Accept(std::shared_ptr<BatchQueue> self, std::unique_ptr<Task> task, bool stream, bool park,
+                absl::Time now);
   // Lets parked tasks in while there is room for the first of them.
   void AdmitParked(absl::Time now);
   // What the rows that go before the last of `more_rows` new ones take, at least.
@@ -181,6 +184,7 @@ class BatchQueue {
   int64_t released = 0;  // of those, the ones that need not gather any longer
   BatchReason released_because = BatchReason::kIdleWorker;
   int64_t reserved_bytes = 0;
+  int64_t stream_bytes = 0;  // of those, the ones of streams
   int64_t running_batches = 0;
   int64_t answering = 0;  // endings whose `done` has not returned
   TaskId last_id = 0;

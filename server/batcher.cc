@@ -69,35 +69,54 @@ absl::Status BatchQueue::CheckHopeless(const Task& task, absl::Time now) const {
 }
 
 // Rows bound how long the last one waits; bytes bound memory, here for one batcher and below for the process.
-absl::Status BatchQueue::CheckRoom(int64_t more_rows, int64_t more_bytes) const {
+// Streams have half of the bytes, because it is their clients who say when a reply leaves: however many read
+// nothing, the other half goes on. One that holds nothing gets in alone, whatever its size.
+bool WithinStreams(int64_t more, int64_t held, int64_t limit) {
+  return held == 0 || more <= limit / 2 - held;
+}
+
+absl::Status BatchQueue::CheckRoom(int64_t more_rows, int64_t more_bytes, bool stream) const {
   if (more_rows > options.max_queue_rows - rows) {
     return Full("queue_rows", "the queue", rows, options.max_queue_rows, "rows");
   }
   if (more_bytes > options.max_queue_bytes - reserved_bytes) {
     return Full("queue_bytes", "the queue", reserved_bytes, options.max_queue_bytes, "bytes");
   }
+  if (stream && !WithinStreams(more_bytes, stream_bytes, options.max_queue_bytes)) {
+    return Full("queue_bytes", "the streams' half of the queue", stream_bytes, options.max_queue_bytes / 2,
+                "bytes");
+  }
   return absl::OkStatus();
 }
 
-absl::Status BatchQueue::CheckMemory(int64_t more_bytes) const {
-  if (more_bytes <= pool->max_bytes - pool->reserved_bytes) return absl::OkStatus();
-  return Full("process_bytes", "the server", pool->reserved_bytes, pool->max_bytes, "bytes");
+absl::Status BatchQueue::CheckMemory(int64_t more_bytes, bool stream) const {
+  if (more_bytes > pool->max_bytes - pool->reserved_bytes) {
+    return Full("process_bytes", "the server", pool->reserved_bytes, pool->max_bytes, "bytes");
+  }
+  if (stream && !WithinStreams(more_bytes, pool->stream_bytes, pool->max_bytes)) {
+    return Full("process_bytes", "the streams' half of the server", pool->stream_bytes, pool->max_bytes / 2,
+                "bytes");
+  }
+  return absl::OkStatus();
 }
 
 // Below half full anyone may take what there is: a single client needs the room, and the other half is left
-// for the first request of the next one.
+// for the first request of the next one. Rows leave by themselves, so a client that is alone may have all of
+// theirs; bytes leave when their client reads, so they may not.
 absl::Status BatchQueue::CheckShare(const Task& task, absl::Time now) {
   const FairShare::Source* source = sources.Ask(task.source, now);
-  const auto check = [this](int64_t used, int64_t limit, int64_t held, int64_t more, absl::string_view unit) {
-    const int64_t share = sources.Share(limit);
+  const auto check = [](int64_t used, int64_t limit, int64_t share, int64_t held, int64_t more,
+                        absl::string_view unit) {
     if (used < limit / 2 || held + more <= share) return absl::OkStatus();
     return Refusal(absl::StatusCode::kResourceExhausted, "fair_share",
                    absl::StrCat("the queue is busy and a client's share is ", share, " ", unit,
                                 ": this one holds ", held, " and asks for ", more, " more"));
   };
-  absl::Status status = check(rows, options.max_queue_rows, source->rows, task.rows, "rows");
+  absl::Status status = check(rows, options.max_queue_rows, sources.Share(options.max_queue_rows),
+                              source->rows, task.rows, "rows");
   if (!status.ok()) return status;
-  return check(reserved_bytes, options.max_queue_bytes, source->bytes, task.bytes, "bytes");
+  const int64_t share = std::min(sources.Share(options.max_queue_bytes), options.max_queue_bytes / 2);
+  return check(reserved_bytes, options.max_queue_bytes, share, source->bytes, task.bytes, "bytes");
 }
 
 // An empty queue never refuses, so that an estimate that is too slow is measured again.
@@ -119,8 +138,8 @@ absl::Duration BatchQueue::ExpectedWait(int64_t more_rows) const {
   return estimate.AtLeast(tile) * batches / pool->workers;
 }
 
-TaskId BatchQueue::Accept(std::shared_ptr<BatchQueue> self, std::unique_ptr<Task> task, bool park,
-                          absl::Time now) {
+TaskId BatchQueue::Accept(std::shared_ptr<BatchQueue> self, std::unique_ptr<Task> task, bool stream,
+                          bool park, absl::Time now) {
   auto* request = new Request;  // RetireIfDone hands it to an Outbox, which frees it
   request->queue = std::move(self);
   request->id = ++last_id;
@@ -129,7 +148,9 @@ TaskId BatchQueue::Accept(std::shared_ptr<BatchQueue> self, std::unique_ptr<Task
   request->deadline = task->deadline;
   request->admitted = now;
   request->task = std::move(task);
+  request->stream = stream;
   pool->reserved_bytes += request->bytes;
+  if (stream) pool->stream_bytes += request->bytes;
   requests.emplace(request->id, request);
   pool->deadlines.Push(request);
   if (park) {
@@ -154,13 +175,14 @@ void BatchQueue::Enter(Request* request, absl::Time now) {
   if (options.max_queue_delay > absl::ZeroDuration()) urgent.Push(request);  // nothing else asks for urgency
   rows += request->rows;
   reserved_bytes += request->bytes;
+  if (request->stream) stream_bytes += request->bytes;
   counters.rows_admitted += request->rows;
   UpdateActive();
 }
 
 void BatchQueue::AdmitParked(absl::Time now) {
   while (Request* request = parked.front()) {
-    if (!CheckRoom(request->rows, request->bytes).ok()) return;
+    if (!CheckRoom(request->rows, request->bytes, /*stream=*/true).ok()) return;
     parked.Remove(request);
     request->parked = false;
     Enter(request, now);
@@ -208,8 +230,8 @@ absl::Status Batcher::Admit(std::unique_ptr<Task>* task, bool may_park, TaskId* 
     const absl::Time now = pool->clock()->Now();
     absl::Status status = queue_->CheckHopeless(**task, now);
     if (!status.ok()) return status;
-    const absl::Status room = queue_->CheckRoom((*task)->rows, (*task)->bytes);
-    status = queue_->CheckMemory((*task)->bytes);
+    const absl::Status room = queue_->CheckRoom((*task)->rows, (*task)->bytes, may_park);
+    status = queue_->CheckMemory((*task)->bytes, may_park);
     bool park = false;
     if (may_park) {
       park = !room.ok() || !queue_->parked.empty();  // nobody overtakes those who wait already
@@ -221,7 +243,7 @@ absl::Status Batcher::Admit(std::unique_ptr<Task>* task, bool may_park, TaskId* 
     }
     if (status.ok() && !park) status = queue_->CheckWait(**task, now);
     if (!status.ok()) return status;
-    const TaskId accepted = queue_->Accept(queue_, std::move(*task), park, now);
+    const TaskId accepted = queue_->Accept(queue_, std::move(*task), /*stream=*/may_park, park, now);
     if (id != nullptr) *id = accepted;
     pool->state_->Settle(now, &outbox);
   }

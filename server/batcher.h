@@ -135,18 +135,19 @@ class Batcher {
   // - RESOURCE_EXHAUSTED: the queue's rows or bytes, or the process's bytes, are taken; or half of the
   // queue's
   //   rows (or bytes) are, and the task's source would hold more of them than its share, max_queue_rows (or
-  //   max_queue_bytes) / active sources. A source is active while it has rows queued or bytes reserved, and
-  //   for 10 s after it last asked;
+  //   max_queue_bytes) / active sources, and never more than half of the bytes. A source is active while it
+  //   has rows queued or bytes reserved, and for 10 s after it last asked;
   // - DEADLINE_EXCEEDED: the deadline has passed, or is nearer than the expected wait; an empty queue, or one
   //   whose batches have not been timed yet, refuses nothing on expectation;
   // - UNAVAILABLE: the batcher drains.
   absl::Status Schedule(std::unique_ptr<Task>* task, TaskId* id);
 
   // The same for streams: where Schedule would return RESOURCE_EXHAUSTED for want of room in the queue, the
-  // task is parked and enters, in the order of parking, as room appears; there is no fair share here. Until
-  // then it holds nothing of the queue's budgets, but its bytes count for the process's, and where those are
-  // taken it is refused. Deadline and Cancel work on a parked task as on a queued one; Drain ends it with
-  // UNAVAILABLE. Room that appears goes to parked tasks before Schedule sees it.
+  // task is parked and enters, in the order of parking, as room appears; there is no fair share here, but all
+  // of these together hold at most half of the queue's and of the process's bytes (or a single one more, if
+  // it is larger). Until then it holds nothing of the queue's budgets, but its bytes count for the process's,
+  // and where those are taken it is refused. Deadline and Cancel work on a parked task as on a queued one;
+  // Drain ends it with UNAVAILABLE. Room that appears goes to parked tasks before Schedule sees it.
   absl::Status ScheduleWhenRoom(std::unique_ptr<Task>* task, TaskId* id);
 
   // Ends the task with CANCELLED, on this thread, before returning true; its unsealed rows are never

@@ -90,6 +90,7 @@ grpc::Status CallRecord::End(absl::Status status) {
   metrics()->CallEnded(method_, static_cast<int>(status.code()), now - start_);
   service_->metrics->CallEnded();
   LogEnd(status, now - start_);
+  WriteBegun();  // what the caller hands to Finish
   return ToGrpcStatus(status);
 }
 

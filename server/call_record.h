@@ -19,6 +19,7 @@
 #include "server/metrics.h"
 #include "server/model_metrics.h"
 #include "server/model_registry.h"
+#include "server/reply_timeout.h"
 #include "server/validate.h"
 
 namespace glowworm {
@@ -35,6 +36,7 @@ struct ServiceContext {
   int compute_threads = 1;
   LiveStreams streams;
   const Credentials* credentials = nullptr;  // null: nobody is asked who they are
+  ReplyTimeout reply_timeout;
 };
 
 // Not thread-safe, but for deadline() and source().
@@ -42,6 +44,7 @@ class CallRecord {
  public:
   // The call has arrived; echoes its x-request-id in the initial metadata.
   CallRecord(Method method, grpc::CallbackServerContext* grpc, ServiceContext* service);
+  ~CallRecord() { WriteEnded(); }
   CallRecord(const CallRecord&) = delete;
   CallRecord& operator=(const CallRecord&) = delete;
 
@@ -53,6 +56,11 @@ class CallRecord {
   // Whether the caller is known to be gone, or its deadline is here, to the moment. (A read that fails for
   // either looks like the end of the requests.)
   bool CallerGone() const;
+
+  // A message of a stream is about to be handed to gRPC, and has been sent. A client that does not read it,
+  // nor the reply or status that comes after End, has its call ended: see reply_timeout.h.
+  void WriteBegun() { service_->reply_timeout.Begun(&reply_, grpc_->c_call()); }
+  void WriteEnded() { service_->reply_timeout.Ended(&reply_); }
 
   // From now on the call counts under this model, if it is ready or has failed; one that still loads counts
   // as unknown. The first ready model that is named stays.
@@ -84,6 +92,7 @@ class CallRecord {
   std::shared_ptr<const ServedModel> model_;
   std::shared_ptr<ModelMetrics> failed_model_;
   int64_t rows_ = 0;
+  ReplyTimeout::Reply reply_;
 };
 
 }  // namespace glowworm

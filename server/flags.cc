@@ -54,6 +54,8 @@ ABSL_FLAG(int64_t, max_queue_delay_us, 0,
 ABSL_FLAG(int64_t, lame_duck_ms, 1000,
           "After SIGTERM, health says NOT_SERVING for this long while calls are still taken");
 ABSL_FLAG(int64_t, drain_timeout_ms, 20000, "After that, calls already taken have this long to be answered");
+ABSL_FLAG(std::string, reply_timeout, "60s",
+          "A call ends with UNAVAILABLE if its client does not read a reply for so long; 0s: never");
 ABSL_FLAG(std::string, max_connection_age, "0s",
           "Ask clients to connect anew after this long, so that balancers spread them; 0: never");
 ABSL_FLAG(std::string, max_connection_age_grace, "60s",
@@ -130,6 +132,7 @@ absl::Status ReadDurations(ServerOptions* out) {
   } durations[] = {
       {"poll_interval", absl::GetFlag(FLAGS_poll_interval), &out->poll_interval},
       {"credentials_poll", absl::GetFlag(FLAGS_credentials_poll), &out->credentials_poll},
+      {"reply_timeout", absl::GetFlag(FLAGS_reply_timeout), &out->reply_timeout},
       {"max_connection_age", absl::GetFlag(FLAGS_max_connection_age), &out->max_connection_age},
       {"max_connection_age_grace", absl::GetFlag(FLAGS_max_connection_age_grace),
        &out->max_connection_age_grace},

@@ -122,6 +122,7 @@ void LogLikelihoodStream::Advance() {
       // Fails only for a message beyond 2 GiB; replies are bounded at admission.
       grpc::SerializationTraits<v1::LogLikelihoodResponse>::Serialize(oldest->response, &oldest->reply,
                                                                       &own_buffer);
+      record_.WriteBegun();
       StartWrite(&oldest->reply);
     } else {
       fatal_ = oldest->fatal;
@@ -148,6 +149,7 @@ void LogLikelihoodStream::OnWriteDone(bool ok) {
   if (!ok) CancelTasks();
   MutexLock lock(&mutex_);
   writing_ = false;
+  record_.WriteEnded();
   if (!ok && fatal_.ok()) fatal_ = absl::CancelledError("the caller gave up");
   bytes_in_flight_ -= exchanges_.front()->bytes;
   exchanges_.pop_front();

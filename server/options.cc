@@ -48,6 +48,7 @@ absl::Status CheckDurations(const ServerOptions& o) {
   } durations[] = {
       {"poll_interval", o.poll_interval, absl::Milliseconds(10)},
       {"credentials_poll", o.credentials_poll, absl::Seconds(1)},
+      {"reply_timeout", o.reply_timeout, absl::ZeroDuration()},
       {"max_connection_age", o.max_connection_age, absl::ZeroDuration()},
       {"max_connection_age_grace", o.max_connection_age_grace, absl::ZeroDuration()},
       {"watchdog_interval", o.watchdog_interval, absl::ZeroDuration()},

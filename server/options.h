@@ -52,7 +52,8 @@ struct ServerOptions {
   absl::Duration max_queue_delay;
   absl::Duration lame_duck = absl::Seconds(1);
   absl::Duration drain_timeout = absl::Seconds(20);
-  absl::Duration max_connection_age;  // zero: none
+  absl::Duration reply_timeout = absl::Seconds(60);  // of a reply that its client does not read; zero: none
+  absl::Duration max_connection_age;                 // zero: none
   absl::Duration max_connection_age_grace = absl::Seconds(60);
   absl::Duration watchdog_interval = absl::Seconds(5);  // zero: no watchdog
 

@@ -86,10 +86,12 @@ void SampleStream::Write(absl::Status result, TaskTiming timing, Reservation res
   response_.Clear();
   SetModelRef(model, &response_);
   FillReply(payload_, model.info(), &response_);
+  record_.WriteBegun();
   StartWrite(&response_);
 }
 
 void SampleStream::OnWriteDone(bool ok) {
+  record_.WriteEnded();
   reservation_.Release();
   if (!ok) return End(absl::CancelledError("the caller gave up"));
   if (sent_ == request_->num_samples()) return End(absl::OkStatus());

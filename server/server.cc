@@ -115,6 +115,7 @@ absl::Status Server::StartListeners() {
   context_.limits = options_.request_limits();
   context_.max_call_bytes = std::min(options_.max_queue_bytes, options_.max_process_bytes);
   context_.compute_threads = pool_->workers();
+  context_.reply_timeout.Start(options_.reply_timeout);
   for (const ModelEntry& entry : repository_->registry().List()) health_.SetModel(entry.name, false);
 
   const auto start = [this](const ListenerOptions& options, const std::vector<grpc::Service*>& services,

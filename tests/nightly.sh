@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What takes too long for every change: tests/run.sh, clang-tidy over every source file, the unit tests some times more
-# in random order, which shows tests that lean on one another, all unit tests under the sanitizers, and attacks at full
-# size.
+# in random order, which shows tests that lean on one another, all unit tests under the sanitizers, attacks at full
+# size, and half an hour of load.
 # Usage: tests/nightly.sh [BUILD_FOLDER]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -19,6 +19,9 @@ random_order() {
 attacks() {
   GLOWWORM_ATTACK_LONG=1 ctest --test-dir "$build" -R '^attack_envoy$' --no-tests=error --output-on-failure
 }
+soak() {
+  GLOWWORM_SOAK_SECONDS=1800 ctest --test-dir "$build" -R '^reliability_soak$' --no-tests=error --output-on-failure
+}
 tests/run.sh "$build"
 stage "Attacks at full size" attacks
 stage "Lint" lint
@@ -26,3 +29,4 @@ stage "Unit tests in random order" random_order
 stage "Address and undefined-behaviour sanitizers" tests/sanitize.sh build-asan address,undefined '^unit$' \
   glowworm_unit_tests
 stage "Thread sanitizer" tests/sanitize.sh build-tsan thread '^batcher$' glowworm_batcher_tests
+stage "Soak of 30 minutes" soak

@@ -98,13 +98,23 @@ class Load:
         with on_core(LOAD_CORE):
             self.process = subprocess.Popen([OPEN_LOOP, f"--address={server.address}", *arguments],
                                             stdout=subprocess.PIPE)
+        self.text = None
+
+    def ended(self, seconds):
+        """Waits so long at most; whether every call has ended."""
+        try:
+            self.text = self.process.communicate(timeout=seconds)[0]
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def outcomes(self):
         """Waits until every call has ended."""
-        text = self.process.communicate()[0]
+        while self.text is None:
+            self.ended(None)
         if self.process.returncode != 0:
             raise AssertionError(f"the generator ended with {self.process.returncode}")
-        table = np.array(text.split(), "f8").reshape(-1, 4)
+        table = np.array(self.text.split(), "f8").reshape(-1, 4)
         return Outcomes(table[:, 0], table[:, 1], table[:, 2], table[:, 3].astype(int))
 
     def stop(self):

@@ -315,14 +315,46 @@ TEST_F(BatcherAdmission, ParkedTasksStayWithinTheProcessBudget) {
   Start(1, QueueOf(4), /*max_bytes=*/100);
   const auto other = Another();
   const auto busy = Occupy();
-  const auto queued = Ask(4, Bytes(30)), parked = Ask(1, WhenRoom(60));
+  const auto queued = Ask(4, Bytes(60)), parked = Ask(1, WhenRoom(30));
   EXPECT_TRUE(parked->admission.ok());
   EXPECT_EQ(pool->reserved_bytes(), 90);
   EXPECT_TRUE(RefusedFor(*Ask(1, WhenRoom(11)), "process_bytes"));
   EXPECT_TRUE(RefusedFor(*glowworm::Ask(other.get(), 1, Bytes(11)), "process_bytes"));
   EXPECT_TRUE(Ask(1, WhenRoom(10))->admission.ok());
   EXPECT_TRUE(batcher->Cancel(parked->id));
-  EXPECT_EQ(pool->reserved_bytes(), 40);
+  EXPECT_EQ(pool->reserved_bytes(), 70);
+}
+
+TEST_F(BatcherAdmission, StreamsThatNobodyReadsLeaveHalfOfTheBytes) {
+  BatcherOptions options;
+  options.max_queue_bytes = 100;
+  Start(1, options, /*max_bytes=*/200);
+  puppet.ReleaseAll();
+  const auto unread = Ask(1, WhenRoom(50)), parked = Ask(1, WhenRoom(50));
+  EXPECT_TRUE(unread->Await().ok());
+  EXPECT_FALSE(parked->answered());
+  EXPECT_TRUE(RefusedFor(*Ask(1, WhenRoom(1)), "process_bytes"));  // half of 200 are theirs
+  RequestOptions other = From("other");
+  other.bytes = 50;
+  EXPECT_TRUE(Ask(1, other)->admission.ok());
+  unread->Send();
+  EXPECT_TRUE(parked->Await().ok());
+}
+
+TEST_F(BatcherAdmission, ASourceThatIsAloneMayHoldHalfOfTheBytes) {
+  BatcherOptions options;
+  options.max_queue_bytes = 100;
+  Start(1, options);
+  puppet.ReleaseAll();
+  const auto ask = [this](const char* source, int64_t bytes) {
+    RequestOptions from = From(source);
+    from.bytes = bytes;
+    return Ask(1, from);
+  };
+  const auto unread = ask("slow", 50);
+  EXPECT_TRUE(unread->Await().ok());
+  EXPECT_TRUE(RefusedFor(*ask("slow", 1), "fair_share"));
+  EXPECT_TRUE(ask("other", 50)->admission.ok());
 }
 
 TEST_F(BatcherAdmission, AParkedTaskIsCountedOnceWhenItEnters) {
