@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What takes too long for every change: tests/run.sh, clang-tidy over every source file, the unit tests some times more
 # in random order, which shows tests that lean on one another, all unit tests under the sanitizers, attacks at full
-# size, and half an hour of load.
+# size, half an hour of load, and ten minutes of each fuzzer.
 # Usage: tests/nightly.sh [BUILD_FOLDER]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -30,3 +30,4 @@ stage "Address and undefined-behaviour sanitizers" tests/sanitize.sh build-asan 
   glowworm_unit_tests
 stage "Thread sanitizer" tests/sanitize.sh build-tsan thread '^batcher$' glowworm_batcher_tests
 stage "Soak of 30 minutes" soak
+stage "Fuzzing" tests/fuzz/run.sh 600

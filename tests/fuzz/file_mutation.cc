@@ -1,0 +1,30 @@
+// libFuzzer's hooks for targets that read safetensors files: file_mutator.h's changes beside its own. Linked
+// into safetensors_fuzz and flow_file_fuzz, which tests/fuzz/run.sh runs.
+
+#include <algorithm>
+#include <string>
+
+#include "tests/fuzz/file_mutator.h"
+
+extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);
+
+namespace {
+
+std::string Text(const uint8_t* data, size_t size) {
+  return std::string(reinterpret_cast<const char*>(data), size);
+}
+
+}  // namespace
+
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max_size, unsigned int seed) {
+  const std::string changed = glowworm::MutateFile(Text(data, size), max_size, seed, LLVMFuzzerMutate);
+  std::copy(changed.begin(), changed.end(), data);
+  return changed.size();
+}
+
+extern "C" size_t LLVMFuzzerCustomCrossOver(const uint8_t* data1, size_t size1, const uint8_t* data2,
+                                            size_t size2, uint8_t* out, size_t max_size, unsigned int seed) {
+  const std::string crossed = glowworm::CrossFiles(Text(data1, size1), Text(data2, size2), max_size, seed);
+  std::copy(crossed.begin(), crossed.end(), out);
+  return crossed.size();
+}
