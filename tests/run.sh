@@ -11,8 +11,8 @@ configure() {
   cmake -B "$build" -G Ninja -DGLOWWORM_WERROR=ON -DGLOWWORM_BUILD_TESTS=ON >"$build/configure.log" 2>&1 ||
     { cat "$build/configure.log"; return 1; }
 }
-tests() {
-  ctest --test-dir "$build" --output-on-failure
+tests() {  # those that time something run alone (RUN_SERIAL)
+  ctest --test-dir "$build" -j 2 --output-on-failure
 }
 # What GoogleTest, unittest (-v) and tests that exit with 77 say of themselves, once for each reason.
 skipped() {

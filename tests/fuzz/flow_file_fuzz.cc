@@ -6,6 +6,7 @@
 
 #include "model/flow_file.h"
 #include "model/plan.h"
+#include "tests/fuzz/file_mutation.h"
 #include "tests/fuzz/require.h"
 #include "tests/model/flow_equal.h"
 
@@ -38,13 +39,14 @@ void CheckCompiles(const FlowSpec& spec) {
 }  // namespace glowworm
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const absl::StatusOr<glowworm::FlowFile> file =
-      glowworm::ParseFlowFile(std::string(reinterpret_cast<const char*>(data), size));
+  const std::string bytes(reinterpret_cast<const char*>(data), size);
+  const absl::StatusOr<glowworm::FlowFile> file = glowworm::ParseFlowFile(bytes);
   if (!file.ok()) {
     glowworm::RequireRefusal(file.status());
     return 0;
   }
   glowworm::CountAccepted();
+  glowworm::KeepAccepted(bytes);
   glowworm::Require(file->sha256.size() == 64 && file->parameters >= 0, "an accepted flow has a digest");
   glowworm::CheckRoundTrip(file->spec);
   glowworm::CheckCompiles(file->spec);

@@ -3,6 +3,7 @@
 what they find of interest in BUILD/fuzz/corpus for the next time. Fails on a finding. Run by tests/fuzz/run.sh."""
 import argparse
 import concurrent.futures
+import os
 import pathlib
 import re
 import subprocess
@@ -22,8 +23,10 @@ TARGETS = {
 # One input may allocate no more at once, nor hold more, nor take longer: a count that is believed before it is checked
 # shows here.
 LIMITS = ["-malloc_limit_mb=64", "-rss_limit_mb=1024", "-timeout=10"]
+# Inputs keep their length; no weighing of inputs by the rarity of what they reach, which costs a quarter of the time.
+SEARCH = ["-len_control=0", "-entropic=0"]
 # A fuzzer slower than this, or whose inputs are all refused at the door, tests nothing.
-LEAST_PER_SECOND = 20
+LEAST_PER_SECOND = 5
 LEAST_ACCEPTED = 0.01
 
 
@@ -33,8 +36,10 @@ def fuzz(target, seconds, folder):
     corpus.mkdir(parents=True, exist_ok=True)
     findings.mkdir(exist_ok=True)
     command = [folder / target, corpus, folder / "seeds" / target, f"-max_total_time={seconds}", "-print_final_stats=1",
-               f"-max_len={TARGETS[target][1]}", "-len_control=0", f"-artifact_prefix={findings}/{target}-", *LIMITS]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds + 300, check=False)
+               f"-max_len={TARGETS[target][1]}", f"-artifact_prefix={findings}/{target}-", *LIMITS, *SEARCH]
+    # Short stacks of allocations are quicker; --replay shows whole ones.
+    done = subprocess.run(command, env={**os.environ, "ASAN_OPTIONS": "malloc_context_size=3"}, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=seconds + 300, check=False)
     return done.returncode, done.stdout.decode(errors="replace")
 
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "model/safetensors.h"
+#include "tests/fuzz/file_mutation.h"
 #include "tests/fuzz/require.h"
 
 namespace glowworm {
@@ -71,13 +72,14 @@ void CheckRoundTrip(const Safetensors& file) {
 }  // namespace glowworm
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const absl::StatusOr<glowworm::Safetensors> file =
-      glowworm::Safetensors::Parse(std::string(reinterpret_cast<const char*>(data), size));
+  const std::string bytes(reinterpret_cast<const char*>(data), size);
+  const absl::StatusOr<glowworm::Safetensors> file = glowworm::Safetensors::Parse(bytes);
   if (!file.ok()) {
     glowworm::RequireRefusal(file.status());
     return 0;
   }
   glowworm::CountAccepted();
+  glowworm::KeepAccepted(bytes);
   glowworm::CheckClaims(*file);
   glowworm::CheckRoundTrip(*file);
   return 0;
