@@ -7,7 +7,6 @@
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "server/batcher.h"
@@ -126,8 +125,7 @@ void CallRecord::LogEnd(const absl::Status& status, absl::Duration took) const {
   absl::StrAppend(&line, " peer=", Sanitized(grpc_->peer(), 64));
   if (service_->credentials != nullptr) absl::StrAppend(&line, " source=", source_);
   if (!status.ok()) {
-    absl::StrAppend(&line, " error=\"",
-                    absl::StrReplaceAll(ToGrpcStatus(status).error_message(), {{"\"", "'"}}), "\"");
+    absl::StrAppend(&line, " error=", LogText(ToGrpcStatus(status).error_message()));
   }
   glowworm::Log(level, line);
 }

@@ -34,7 +34,7 @@ void Note(const char* what, const absl::Status& status, Metrics* metrics, std::s
   metrics->CredentialsKept(what);
   if (*told == status.message()) return;
   *told = std::string(status.message());
-  LogError(absl::StrCat("credentials kept what=", what, " error=\"", status.message(), "\""));
+  LogError(absl::StrCat("credentials kept what=", what, " error=", LogText(status.message())));
 }
 
 }  // namespace

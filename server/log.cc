@@ -7,6 +7,7 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
@@ -49,6 +50,13 @@ void StopLog() {
 }
 
 void Log(LogLevel level, absl::string_view line) {
+  const auto forbidden = [](char c) { return c < ' ' || c > '~'; };
+  std::string clean;
+  if (std::any_of(line.begin(), line.end(), forbidden)) {
+    clean = std::string(line);
+    std::replace_if(clean.begin(), clean.end(), forbidden, '_');
+    line = clean;
+  }
   spdlog::log(LevelOf(level), spdlog::string_view_t(line.data(), line.size()));
 }
 
@@ -59,6 +67,12 @@ std::string Sanitized(absl::string_view text, size_t max_bytes) {
   for (char& c : out) {
     if (c <= ' ' || c > '~' || c == '"' || c == '\\') c = '_';
   }
+  return out;
+}
+
+std::string LogText(absl::string_view text) {
+  std::string out = absl::StrCat("\"", text, "\"");
+  std::replace(out.begin() + 1, out.end() - 1, '"', '\'');
   return out;
 }
 

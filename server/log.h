@@ -20,6 +20,7 @@ bool IsLogLevel(absl::string_view level);
 void StopLog();
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
+// Whatever `line` holds, one line is written: bytes that are no printable ASCII become '_'.
 void Log(LogLevel level, absl::string_view line);
 // Whether it would be written, so that a caller need not build the line.
 bool Logs(LogLevel level);
@@ -31,6 +32,9 @@ inline void LogError(absl::string_view line) { Log(LogLevel::kError, line); }
 // A text from outside as a log line or a header may hold it: at most `max_bytes` bytes, and anything but
 // printable ASCII without quotes and spaces becomes '_'.
 std::string Sanitized(absl::string_view text, size_t max_bytes);
+
+// A text with spaces as the value of a key: in quotes, and with none inside.
+std::string LogText(absl::string_view text);
 
 }  // namespace glowworm
 

@@ -199,7 +199,7 @@ void ModelRepository::Poll() {
     error = "the model repository is empty, as if its volume were not mounted";
   }
   if (!error.empty() && error != scan_error_) {
-    LogError(absl::StrCat("kept what is served error=\"", error, "\""));
+    LogError(absl::StrCat("kept what is served error=", LogText(error)));
   }
   scan_error_ = error;
   if (!error.empty()) return;

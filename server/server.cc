@@ -174,7 +174,7 @@ void Server::ModelChanged(const ModelEntry& entry) {
     model_metrics_.emplace(std::pair(entry.name, entry.version),
                            metrics_->ForModel(entry.name, absl::StrCat(entry.version)));
     metrics_->LoadEnded(entry.name, /*ok=*/false);
-    LogError(absl::StrCat("failed", which, " error=\"", entry.error.message(), "\"",
+    LogError(absl::StrCat("failed", which, " error=", LogText(entry.error.message()),
                           entry.served == nullptr ? "" : " kept=\"the version that was ready\""));
   } else if (entry.state == ModelState::kReady) {
     metrics_->LoadEnded(entry.name, /*ok=*/true);

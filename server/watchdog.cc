@@ -35,7 +35,7 @@ void Watchdog::Watch() {
     failures = status.ok() ? 0 : failures + 1;
     if (failures == 0) continue;
     if (!WaitUntil(absl::InfinitePast())) return;  // the failure may be that the server stops
-    LogWarning(absl::StrCat("watchdog failures=", failures, " error=\"", status.message(), "\""));
+    LogWarning(absl::StrCat("watchdog failures=", failures, " error=", LogText(status.message())));
     if (failures == kFailures) return stuck_(status);
   }
 }
