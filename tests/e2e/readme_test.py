@@ -15,7 +15,7 @@ TRAIN = BIN / "glowworm-train"
 
 
 def flags_named(text):
-    ours = re.sub(r"cmake --[^`\n]*", "", text)
+    ours = re.sub(r"(?:cmake --|docker )[^`\n]*", "", text)
     return set(re.findall(r"(?<![\w-])--([a-z_]+)", ours)) - {"help"}
 
 
