@@ -268,7 +268,7 @@ void ChangeNode(Json* root, RandomNumbers& random, ByteMutation mutate) {
 }
 
 // Numbers that a check might miss.
-void ChangeNumbers(Tensor* tensor, RandomNumbers& random, ByteMutation mutate) {
+double OddNumber(RandomNumbers& random) {
   static constexpr double kNumbers[] = {0,
                                         -0.0,
                                         1,
@@ -285,26 +285,46 @@ void ChangeNumbers(Tensor* tensor, RandomNumbers& random, ByteMutation mutate) {
                                         0.5,
                                         std::numeric_limits<double>::infinity(),
                                         std::numeric_limits<double>::quiet_NaN()};
-  const size_t width = NumberBytes(tensor->entry.is_object() ? tensor->entry : Json::object());
-  if (tensor->bytes.empty()) return;
-  if (width < 4 || tensor->bytes.size() < width || random.Below(4) == 0) {
-    std::string changed = MutateBytes(tensor->bytes, random, mutate);
-    changed.resize(tensor->bytes.size());
-    tensor->bytes = std::move(changed);
+  return kNumbers[random.Below(std::size(kNumbers))];
+}
+
+// Changes one number of the tensor; an index into as many things as the tensor has numbers mostly stays about
+// right.
+void ChangeNumber(Tensor* tensor, RandomNumbers& random) {
+  const size_t width = tensor->entry.is_object() ? NumberBytes(tensor->entry) : 0;
+  if (width < 4 || tensor->bytes.size() < width) return;
+  const auto count = static_cast<int64_t>(tensor->bytes.size() / width);
+  char* at = &tensor->bytes[width * static_cast<size_t>(random.Below(count))];
+  const bool floating = tensor->entry["dtype"].get<std::string>()[0] == 'F';
+  if (!floating) {
+    const int64_t index = random.Coin() ? count + random.Below(3) - 1 : random.Below(9) - 1;
+    std::memcpy(at, &index, width);
     return;
   }
-  char* at = &tensor->bytes[width * random.Below(static_cast<int64_t>(tensor->bytes.size() / width))];
-  const double number = kNumbers[random.Below(std::size(kNumbers))];
-  const int64_t index = random.Below(9) - 1;
-  const bool floating = tensor->entry["dtype"].get<std::string>()[0] == 'F';
+  const double number = OddNumber(random);
   const auto narrow = static_cast<float>(std::abs(number) < 1e38 ? number : 1e38);
-  if (!floating) {
-    std::memcpy(at, &index, width);
-  } else if (width == 8) {
-    std::memcpy(at, &number, width);
-  } else {
-    std::memcpy(at, &narrow, width);
+  width == 8 ? std::memcpy(at, &number, width) : std::memcpy(at, &narrow, width);
+}
+
+// Of indices as often as of all other tensors: there are few of them, and much hangs on them.
+void ChangeANumber(Parts* parts, RandomNumbers& random) {
+  std::vector<Tensor*> all, indices;
+  for (Tensor& tensor : parts->tensors) {
+    all.push_back(&tensor);
+    if (tensor.entry.is_object() && tensor.entry.value("dtype", Json()) == "I64") indices.push_back(&tensor);
   }
+  const std::vector<Tensor*>& among = !indices.empty() && random.Coin() ? indices : all;
+  if (!among.empty()) ChangeNumber(among[random.Below(static_cast<int64_t>(among.size()))], random);
+}
+
+// Dimensions whose product may be zero, or wrap around to something small.
+void ChangeShape(Tensor* tensor, RandomNumbers& random) {
+  if (!tensor->entry.is_object()) return;
+  Json shape = Json::array();
+  for (int64_t rank = random.Below(5); rank > 0; --rank) {
+    shape.push_back(random.Coin() ? uint64_t{1} << random.Below(48) : static_cast<uint64_t>(random.Below(4)));
+  }
+  tensor->entry["shape"] = std::move(shape);
 }
 
 std::string FreshName(const Parts& parts, const std::string& wanted, RandomNumbers& random) {
@@ -322,7 +342,7 @@ void ChangeTensors(Parts* parts, RandomNumbers& random, ByteMutation mutate) {
     return tensors.push_back({"t", {{"dtype", "F64"}, {"shape", {1}}}, std::string(8, '\0')});
   const auto at = tensors.begin() + random.Below(static_cast<int64_t>(tensors.size()));
   Tensor copy = *at;
-  switch (random.Below(5)) {
+  switch (random.Below(6)) {
     case 0:
       tensors.erase(at);
       return;
@@ -333,9 +353,14 @@ void ChangeTensors(Parts* parts, RandomNumbers& random, ByteMutation mutate) {
       std::swap(*at, tensors[random.Below(static_cast<int64_t>(tensors.size()))]);
       return;
     case 3:
-      return ChangeNode(&at->entry, random, mutate);
+      return ChangeShape(&*at, random);
+    case 4:
+      copy.bytes = MutateBytes(copy.bytes, random, mutate);
+      copy.bytes.resize(at->bytes.size());
+      at->bytes = std::move(copy.bytes);
+      return;
     default:
-      return ChangeNumbers(&*at, random, mutate);
+      return ChangeNode(&at->entry, random, mutate);
   }
 }
 
@@ -350,13 +375,15 @@ void RepeatLayer(Json* layers, RandomNumbers& random) {
 
 void Change(Parts* parts, RandomNumbers& random, ByteMutation mutate) {
   const bool flow = !parts->flow.is_null();
-  switch (random.Below(flow ? 8 : 3)) {
+  switch (random.Below(flow ? 8 : 4)) {
     case 0:
     case 1:
       return ChangeTensors(parts, random, mutate);
     case 2:
-      return ChangeNode(&parts->metadata, random, mutate);
+      return ChangeANumber(parts, random);
     case 3:
+      return flow ? ChangeANumber(parts, random) : ChangeNode(&parts->metadata, random, mutate);
+    case 4:
       return RepeatLayer(parts->Layers(), random);
     default:
       return ChangeNode(&parts->flow, random, mutate);
@@ -400,7 +427,8 @@ std::string MutateFile(const std::string& file, size_t max_size, uint64_t seed, 
   RandomNumbers random(seed);
   std::optional<Parts> parts = TakeApart(file);
   if (!parts || random.Below(8) == 0) return WithChangedBytes(file, max_size, bytes);
-  for (int64_t changes = 1 + random.Below(4); changes > 0; --changes) Change(&*parts, random, bytes);
+  for (int64_t changes = random.Coin() ? 1 : 2 + random.Below(3); changes > 0; --changes)
+    Change(&*parts, random, bytes);
   if (random.Below(4) != 0) {
     if (random.Coin()) DropUnused(&*parts);
     Mend(&*parts);

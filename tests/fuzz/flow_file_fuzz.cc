@@ -6,7 +6,7 @@
 
 #include "model/flow_file.h"
 #include "model/plan.h"
-#include "tests/fuzz/file_mutation.h"
+#include "tests/fuzz/accepted_inputs.h"
 #include "tests/fuzz/require.h"
 #include "tests/model/flow_equal.h"
 
@@ -45,7 +45,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     glowworm::RequireRefusal(file.status());
     return 0;
   }
-  glowworm::CountAccepted();
   glowworm::KeepAccepted(bytes);
   glowworm::Require(file->sha256.size() == 64 && file->parameters >= 0, "an accepted flow has a digest");
   glowworm::CheckRoundTrip(file->spec);

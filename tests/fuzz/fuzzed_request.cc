@@ -34,7 +34,7 @@ RequestLimits FuzzedRequest::Limits() const {
   RequestLimits limits;
   if (small_limits) {
     limits.max_rows = limits.max_samples = 100;
-    limits.max_reply_bytes = 4096;
+    limits.max_reply_bytes = 1024;
   }
   return limits;
 }

@@ -26,7 +26,7 @@ struct FuzzedRequest {
   RequestKind kind = RequestKind::kLogLikelihood;
   uint8_t flow = 0;  // of FuzzedFlows(), modulo their number
   bool small_limits =
-      false;  // replies of 4 KiB, so that the limits are met by short requests; else the defaults
+      false;  // replies of 1024 bytes, so that the limits are met by short requests; else the defaults
   std::string message;
 
   const FlowInfo& Flow() const { return FuzzedFlows()[flow % FuzzedFlows().size()]; }

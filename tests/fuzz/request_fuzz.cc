@@ -11,6 +11,7 @@
 
 #include "server/convert.h"
 #include "server/validate.h"
+#include "tests/fuzz/accepted_inputs.h"
 #include "tests/fuzz/fuzzed_request.h"
 #include "tests/fuzz/request_mutator.h"
 #include "tests/fuzz/require.h"
@@ -75,7 +76,6 @@ void Compute(const SampleRow& row, const FlowInfo& flow) {
 template <typename Reply, typename Payload>
 void Answer(Payload* payload, const FlowInfo& flow, int64_t rows, const std::string& request_id,
             const RequestLimits& limits) {
-  CountAccepted();
   Require(payload->rows == rows && rows >= 1, "a payload has the rows that were asked for");
   Require(Bytes(*payload) > 0, "a payload takes memory");
   for (int64_t row = 0; row < payload->rows; ++row) Compute(payload->Row(row), flow);
@@ -104,29 +104,24 @@ bool Passes(const FuzzedRequest& fuzzed, Request* request) {
   return status.ok();
 }
 
-void RunLogLikelihood(const FuzzedRequest& fuzzed) {
-  v1::LogLikelihoodRequest request;
-  if (!Passes(fuzzed, &request)) return;
-  const int64_t rows = request.x().shape(0);
-  const auto payload = TakeRows(&request, fuzzed.Flow());
-  Answer<v1::LogLikelihoodResponse>(payload.get(), fuzzed.Flow(), rows, request.request_id(),
-                                    fuzzed.Limits());
+const v1::Tensor& RowsOf(const v1::LogLikelihoodRequest& request) { return request.x(); }
+const v1::Tensor& RowsOf(const v1::EncodeRequest& request) { return request.x(); }
+const v1::Tensor& RowsOf(const v1::DecodeRequest& request) { return request.z(); }
+const std::string& IdOf(const v1::LogLikelihoodRequest& request) { return request.request_id(); }
+template <typename Request>
+std::string IdOf(const Request&) {
+  return "";
 }
 
-void RunEncode(const FuzzedRequest& fuzzed) {
-  v1::EncodeRequest request;
-  if (!Passes(fuzzed, &request)) return;
-  const int64_t rows = request.x().shape(0);
+// LogLikelihood, Encode and Decode.
+template <typename Request, typename Reply>
+bool RunRows(const FuzzedRequest& fuzzed) {
+  Request request;
+  if (!Passes(fuzzed, &request)) return false;
+  const int64_t rows = RowsOf(request).shape(0);
   const auto payload = TakeRows(&request, fuzzed.Flow());
-  Answer<v1::EncodeResponse>(payload.get(), fuzzed.Flow(), rows, "", fuzzed.Limits());
-}
-
-void RunDecode(const FuzzedRequest& fuzzed) {
-  v1::DecodeRequest request;
-  if (!Passes(fuzzed, &request)) return;
-  const int64_t rows = request.z().shape(0);
-  const auto payload = TakeRows(&request, fuzzed.Flow());
-  Answer<v1::DecodeResponse>(payload.get(), fuzzed.Flow(), rows, "", fuzzed.Limits());
+  Answer<Reply>(payload.get(), fuzzed.Flow(), rows, IdOf(request), fuzzed.Limits());
+  return true;
 }
 
 void AnswerSamples(const FuzzedRequest& fuzzed, const v1::SampleRequest& request, int64_t rows) {
@@ -137,19 +132,42 @@ void AnswerSamples(const FuzzedRequest& fuzzed, const v1::SampleRequest& request
   Answer<v1::SampleResponse>(payload.get(), fuzzed.Flow(), rows, "", fuzzed.Limits());
 }
 
-void RunSample(const FuzzedRequest& fuzzed) {
+bool RunSample(const FuzzedRequest& fuzzed) {
   v1::SampleRequest request;
-  if (Passes(fuzzed, &request)) AnswerSamples(fuzzed, request, request.num_samples());
+  if (!Passes(fuzzed, &request)) return false;
+  AnswerSamples(fuzzed, request, request.num_samples());
+  return true;
 }
 
-void RunStreamSamples(const FuzzedRequest& fuzzed) {
+bool RunStreamSamples(const FuzzedRequest& fuzzed) {
   v1::SampleRequest request;
-  if (!request.ParseFromString(fuzzed.message)) return;
+  if (!request.ParseFromString(fuzzed.message)) return false;
   const absl::Status status = ValidateStream(request, fuzzed.Flow(), fuzzed.Limits());
-  if (!status.ok()) return RequireRefusal(status);
+  if (!status.ok()) {
+    RequireRefusal(status);
+    return false;
+  }
   const int64_t fit = SamplesPerReply(request, fuzzed.Flow(), fuzzed.Limits());
   Require(fit >= 1, "a chunk of a stream holds a sample");
   AnswerSamples(fuzzed, request, std::min(fit, request.num_samples()));
+  return true;
+}
+
+// Whether the request passed.
+bool Run(const FuzzedRequest& fuzzed) {
+  switch (fuzzed.kind) {
+    case RequestKind::kLogLikelihood:
+      return RunRows<v1::LogLikelihoodRequest, v1::LogLikelihoodResponse>(fuzzed);
+    case RequestKind::kEncode:
+      return RunRows<v1::EncodeRequest, v1::EncodeResponse>(fuzzed);
+    case RequestKind::kDecode:
+      return RunRows<v1::DecodeRequest, v1::DecodeResponse>(fuzzed);
+    case RequestKind::kSample:
+      return RunSample(fuzzed);
+    case RequestKind::kStreamSamples:
+      break;
+  }
+  return RunStreamSamples(fuzzed);
 }
 
 }  // namespace
@@ -162,31 +180,14 @@ extern "C" int LLVMFuzzerInitialize(int* /*argc*/, char*** /*argv*/) {
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const glowworm::FuzzedRequest request =
-      glowworm::ParseFuzzedRequest(std::string(reinterpret_cast<const char*>(data), size));
-  switch (request.kind) {
-    case glowworm::RequestKind::kLogLikelihood:
-      glowworm::RunLogLikelihood(request);
-      break;
-    case glowworm::RequestKind::kEncode:
-      glowworm::RunEncode(request);
-      break;
-    case glowworm::RequestKind::kDecode:
-      glowworm::RunDecode(request);
-      break;
-    case glowworm::RequestKind::kSample:
-      glowworm::RunSample(request);
-      break;
-    case glowworm::RequestKind::kStreamSamples:
-      glowworm::RunStreamSamples(request);
-      break;
-  }
+  const std::string bytes(reinterpret_cast<const char*>(data), size);
+  if (glowworm::Run(glowworm::ParseFuzzedRequest(bytes))) glowworm::KeepAccepted(bytes);
   return 0;
 }
 
 extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max_size, unsigned int seed) {
-  const std::string changed = glowworm::MutateRequest(std::string(reinterpret_cast<const char*>(data), size),
-                                                      max_size, seed, LLVMFuzzerMutate);
+  const std::string changed =
+      glowworm::MutateRequest(glowworm::HalfAccepted(data, size, seed), max_size, seed, LLVMFuzzerMutate);
   std::copy(changed.begin(), changed.end(), data);
   return changed.size();
 }

@@ -56,7 +56,8 @@ int64_t OddInteger(RandomNumbers& random) {
                                      int64_t{1} << 61,
                                      kMost,
                                      -kMost - 1};
-  return random.Below(2) == 0 ? random.Below(10) : kOdd[random.Below(std::size(kOdd))];
+  if (random.Coin()) return random.Below(random.Coin() ? 10 : 120);
+  return kOdd[random.Below(std::size(kOdd))];
 }
 
 double OddDouble(RandomNumbers& random) {

@@ -1,11 +1,9 @@
-// What must hold of every input, in a fuzz target: Require(); and how many got so far: CountAccepted(). Used
-// by *_fuzz.cc; tests/fuzz/run.sh runs them.
+// What must hold of every input, in a fuzz target: Require(). Used by *_fuzz.cc; tests/fuzz/run.sh runs them.
 
 #ifndef GLOWWORM_TESTS_FUZZ_REQUIRE_H_
 #define GLOWWORM_TESTS_FUZZ_REQUIRE_H_
 
 #include <algorithm>
-#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 
@@ -18,14 +16,6 @@ inline void Require(bool holds, const char* claim) {
   if (holds) return;
   std::fprintf(stderr, "does not hold: %s\n", claim);
   std::abort();
-}
-
-// Counts the inputs that got past the check under test, and says at the end of the process how many they
-// were.
-inline void CountAccepted() {
-  static int64_t accepted = 0;
-  if (accepted++ == 0)
-    std::atexit([] { std::fprintf(stderr, "accepted inputs: %lld\n", static_cast<long long>(accepted)); });
 }
 
 // A refusal is one InvalidArgument sentence that fits a reply.
