@@ -22,6 +22,7 @@ WARM_UP = 10
 SAMPLE_SECONDS = 0.5
 ROWS = 16
 LEAK_EVERY = 1000
+ONE_CONNECTION = "--connections=1"
 MAX_SLOPE = 1.0  # MiB a minute
 
 
@@ -77,7 +78,7 @@ class Visitor(threading.Thread):
 class SoakTest(unittest.TestCase):
     def period(self, server, calls, rate, seconds):
         """(outcomes, samples of memory) of so long at this rate."""
-        generator = load.Load(server, f"--schedule={rate:.3f}:{seconds}", *calls)
+        generator = load.Load(server, f"--schedule={rate:.3f}:{seconds}", ONE_CONNECTION, *calls)
         self.addCleanup(generator.stop)
         sizes = []
         while not generator.ended(SAMPLE_SECONDS):
@@ -99,7 +100,9 @@ class SoakTest(unittest.TestCase):
                  load.call_argument("GetModel", pb.GetModelRequest())]
         visitor = Visitor(server, x)
         visitor.start()
-        capacity = load.closed_loop(server, 3, 8, *calls).answered_in(0.5, 3)
+        # With as many calls at once as one connection carries, which is also what the generator's connection will have
+        # under way when the machine stalls: so that no later stall takes more memory than this does.
+        capacity = load.closed_loop(server, 5, 100, ONE_CONNECTION, *calls).answered_in(1, 5)
         outcomes, sizes = self.period(server, calls, 0.8 * capacity, seconds)
         slopes = [slope(sizes[int(WARM_UP / SAMPLE_SECONDS):])]
         good, count = outcomes.with_code(load.OK), len(outcomes)
