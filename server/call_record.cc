@@ -57,10 +57,22 @@ CallRecord::CallRecord(Method method, grpc::CallbackServerContext* grpc, Service
 }
 
 void CallRecord::SetModel(const ModelEntry& entry) {
-  if (model_ == nullptr) model_ = entry.served;
+  if (model_ == nullptr && metrics_of_model_ == nullptr) model_ = entry.served;
   if (entry.state == ModelState::kFailed && failed_model_ == nullptr) {
     failed_model_ = service_->metrics->ForModel(entry.name, absl::StrCat(entry.version));
   }
+}
+
+void CallRecord::LetModelGo() {
+  if (model_ == nullptr) return;
+  metrics_of_model_ = service_->metrics->ForModel(model_->name(), absl::StrCat(model_->version()));
+  model_label_ = ModelLabel();
+  model_ = nullptr;
+}
+
+std::string CallRecord::ModelLabel() const {
+  if (model_ == nullptr) return model_label_;
+  return absl::StrCat(" model=", model_->name(), " version=", model_->version());
 }
 
 bool CallRecord::DeadlinePassed(absl::Time now) const {
@@ -70,9 +82,10 @@ bool CallRecord::DeadlinePassed(absl::Time now) const {
 bool CallRecord::CallerGone() const { return grpc_->IsCancelled() || RealClock()->Now() >= deadline_; }
 
 ModelMetrics* CallRecord::metrics() const {
-  return model_ != nullptr          ? model_->metrics()
-         : failed_model_ != nullptr ? failed_model_.get()
-                                    : service_->unknown_model.get();
+  return model_ != nullptr              ? model_->metrics()
+         : metrics_of_model_ != nullptr ? metrics_of_model_.get()
+         : failed_model_ != nullptr     ? failed_model_.get()
+                                        : service_->unknown_model.get();
 }
 
 void CallRecord::CountRefusal(const absl::Status& status) const {
@@ -120,7 +133,7 @@ void CallRecord::LogEnd(const absl::Status& status, absl::Duration took) const {
   std::string line =
       absl::StrCat("call method=", MethodName(method_), " code=", absl::StatusCodeToString(status.code()),
                    " seconds=", absl::ToDoubleSeconds(took), " rows=", rows_);
-  if (model_ != nullptr) absl::StrAppend(&line, " model=", model_->name(), " version=", model_->version());
+  line += ModelLabel();
   if (!request_id_.empty()) absl::StrAppend(&line, " request_id=", request_id_);
   absl::StrAppend(&line, " peer=", Sanitized(grpc_->peer(), 64));
   if (service_->credentials != nullptr) absl::StrAppend(&line, " source=", source_);

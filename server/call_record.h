@@ -66,6 +66,9 @@ class CallRecord {
   // as unknown. The first ready model that is named stays.
   void SetModel(const ModelEntry& entry);
   const std::shared_ptr<const ServedModel>& model() const { return model_; }
+  // The call goes on counting under its model, and keeps it in memory no longer: for a stream that may be
+  // idle while the model is unloaded. model() is null from then on.
+  void LetModelGo();
   void AddRows(int64_t rows) { rows_ += rows; }
 
   // Counts the refusal that `status` is, if it is one: of a stream's message. End counts a call's.
@@ -78,6 +81,7 @@ class CallRecord {
 
  private:
   bool DeadlinePassed(absl::Time now) const;
+  std::string ModelLabel() const;  // for the log
   ModelMetrics* metrics() const;
   void AddOverloadTrailers(const absl::Status& status);
   void LogEnd(const absl::Status& status, absl::Duration took) const;
@@ -90,7 +94,9 @@ class CallRecord {
   const std::string source_;
   std::string request_id_;
   std::shared_ptr<const ServedModel> model_;
+  std::shared_ptr<ModelMetrics> metrics_of_model_;  // that it let go
   std::shared_ptr<ModelMetrics> failed_model_;
+  std::string model_label_;  // likewise
   int64_t rows_ = 0;
   ReplyTimeout::Reply reply_;
 };

@@ -22,8 +22,8 @@ ABSL_FLAG(
     "Folder of models, <model>/<version>/flow.safetensors. Default: the bundled one, beside the binary");
 ABSL_FLAG(
     std::string, repository_mode, "fixed",
-    "fixed: the folder is read once; poll: every --poll_interval; explicit: versions are loaded and unloaded "
-    "by calls to --admin");
+    "fixed: the folder is read once; poll: every --poll_interval; explicit: once, and then versions are "
+    "loaded and unloaded by calls to --admin. Every mode starts with what --version_policy wants");
 ABSL_FLAG(std::string, poll_interval, "5s", "How often poll mode reads the folder: 500ms, 5s, 1m");
 ABSL_FLAG(std::string, version_policy, "all",
           "Versions served of each model: all, latest:N, or specific:1,3 or specific:MODEL@1,MODEL@3");

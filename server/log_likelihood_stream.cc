@@ -75,6 +75,7 @@ absl::Status LogLikelihoodStream::Schedule(v1::LogLikelihoodRequest* request, Ex
   absl::StatusOr<std::shared_ptr<const ServedModel>> model = FindModel(request->model(), *service_, &record_);
   if (!model.ok()) return model.status();
   exchange->model = *model;
+  record_.LetModelGo();
   absl::Status status = Validate(*request, (*model)->info(), service_->limits);
   if (!status.ok()) return status;
   auto payload = TakeRows(request, (*model)->info());

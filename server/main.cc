@@ -3,6 +3,7 @@
 // connections any more; a second signal ends it at once with 128 + its number. With --healthcheck: 0 if the
 // server that it asks is SERVING, or else 1. Tested by tests/e2e.
 
+#include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -90,6 +91,10 @@ std::unique_ptr<glowworm::Watchdog> StartWatchdog(const glowworm::ServerOptions&
       glowworm::RealClock());
 }
 
+// Blocks of a megabyte go back to the system when they are freed. (glibc would otherwise raise its bound to
+// the largest block freed so far, and keep what a few models take: tests/reliability/reload_memory_test.py.)
+void ReturnLargeBlocks() { mallopt(M_MMAP_THRESHOLD, 1 << 20); }
+
 int Serve(const glowworm::ServerOptions& options) {
   auto server = glowworm::Server::Start(options);
   if (!server.ok()) {
@@ -143,6 +148,7 @@ int main(int argc, char** argv) {
   glowworm::BlockStopSignals();
   glowworm::StartLog(options->log_level);
   RaiseDescriptorLimit();
+  ReturnLargeBlocks();
   const int code = Serve(*options);
   glowworm::StopLog();
   return code;

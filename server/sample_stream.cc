@@ -67,6 +67,9 @@ void SampleStream::NextChunk() {
   if (absl::IsResourceExhausted(status)) {
     status = Refusal(status.code(), "process_bytes",
                      absl::StrCat(status.message(), "; go on later with ", NextSample()));
+  } else if (absl::IsUnavailable(status)) {  // the model's version is being unloaded
+    status = Refusal(status.code(), "draining",
+                     absl::StrCat(status.message(), "; go on elsewhere with ", NextSample()));
   }
   if (!status.ok()) End(std::move(status));
 }

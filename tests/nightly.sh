@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What takes too long for every change: tests/run.sh, clang-tidy over every source file, the unit tests some times more
 # in random order, which shows tests that lean on one another, all unit tests under the sanitizers, attacks at full
-# size, half an hour of load, and ten minutes of each fuzzer.
+# size, half an hour of load, a thousand reloads, and ten minutes of each fuzzer.
 # Usage: tests/nightly.sh [BUILD_FOLDER]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,6 +22,10 @@ attacks() {
 soak() {
   GLOWWORM_SOAK_SECONDS=1800 ctest --test-dir "$build" -R '^reliability_soak$' --no-tests=error --output-on-failure
 }
+reloads() {
+  GLOWWORM_RELOADS=1000 GLOWWORM_RELOAD_LATENCY=1 ctest --test-dir "$build" -R '^reliability_reload' --no-tests=error \
+    --output-on-failure
+}
 tests/run.sh "$build"
 stage "Attacks at full size" attacks
 stage "Lint" lint
@@ -30,4 +34,5 @@ stage "Address and undefined-behaviour sanitizers" tests/sanitize.sh build-asan 
   glowworm_unit_tests
 stage "Thread sanitizer" tests/sanitize.sh build-tsan thread '^batcher$' glowworm_batcher_tests
 stage "Soak of 30 minutes" soak
+stage "Reloads, 1000 of them and their latency" reloads
 stage "Fuzzing" tests/fuzz/run.sh 600

@@ -31,13 +31,16 @@ def _compile_protos():
     root = SOURCE / "proto"
     plugin = shutil.which("grpc_python_plugin")
     subprocess.run(["protoc", f"-I{root}", f"--python_out={TEMPORARY}", f"--grpc_python_out={TEMPORARY}",
-                    f"--plugin=protoc-gen-grpc_python={plugin}", str(root / "glowworm/v1/density.proto")], check=True)
+                    f"--plugin=protoc-gen-grpc_python={plugin}", str(root / "glowworm/v1/density.proto"),
+                    str(root / "inference/grpc_service.proto")], check=True)
     sys.path.insert(0, str(TEMPORARY))
 
 
 _compile_protos()
 from glowworm.v1 import density_pb2 as pb  # noqa: E402
 from glowworm.v1 import density_pb2_grpc as rpc  # noqa: E402
+from inference import grpc_service_pb2 as oip  # noqa: E402
+from inference import grpc_service_pb2_grpc as oip_rpc  # noqa: E402
 
 NUMPY_TYPES = {1: "<f4", 2: "<f8", 3: "u1"}
 
@@ -150,6 +153,10 @@ class Server:
 
     def stub(self):
         return rpc.DensityServiceStub(self.channel())
+
+    def admin(self):
+        """A stub of the repository calls, on the admin listener."""
+        return oip_rpc.GRPCInferenceServiceStub(grpc.insecure_channel(self.admin_address))
 
     def scrape(self):
         with urllib.request.urlopen(f"http://{self.metrics_address}/metrics", timeout=10) as reply:

@@ -191,9 +191,34 @@ TEST_F(AdminServiceTest, AnUnloadWaitsForAStreamAndEndsItWhenThatTakesTooLong) {
   const grpc::Status status = stream->Finish();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(Reason(context), "draining");
+  const uint64_t next = chunk.first_index() + static_cast<uint64_t>(chunk.x().shape(0));
+  EXPECT_THAT(status.error_message(), HasSubstr(absl::StrCat("first_index=", next)));
   unload.join();
   EXPECT_TRUE(unloaded.ok());
   EXPECT_THAT(Index(/*ready=*/true), IsEmpty());
+}
+
+TEST_F(AdminServiceTest, AnOpenStreamOfRequestsKeepsNoVersionInMemory) {
+  StartExplicit();
+  repository_.Put("small", 2, SmallFlow());
+  grpc::ClientContext context;
+  const auto stream = stub()->StreamLogLikelihood(&context);
+  v1::LogLikelihoodRequest request;
+  request.mutable_model()->set_name("small");
+  *request.mutable_x() = SomeRows(3, {6});
+  v1::LogLikelihoodResponse answer;
+  const auto ask = [&] {
+    EXPECT_TRUE(stream->Write(request));
+    EXPECT_TRUE(stream->Read(&answer));
+    return answer.model().version();
+  };
+  EXPECT_EQ(ask(), 1);
+  EXPECT_TRUE(Load("small").ok());
+  EXPECT_EQ(ask(), 2) << "each message finds the newest version";
+  EXPECT_TRUE(Unload("small", 1).ok());
+  EXPECT_EQ(ask(), 2);
+  stream->WritesDone();
+  EXPECT_TRUE(stream->Finish().ok());
 }
 
 }  // namespace
