@@ -52,7 +52,8 @@ absl::StatusOr<std::string> ReadRegularFile(const std::string& path, int64_t max
   if (file.get() < 0) {
     if (errno == ENOENT || errno == ENOTDIR) return absl::NotFoundError("the file does not exist");
     if (errno == ELOOP) return absl::InvalidArgumentError("the file is a symbolic link, not a regular file");
-    return absl::UnavailableError(absl::StrCat("the file cannot be opened: ", std::strerror(errno)));
+    const std::string why = absl::StrCat("the file cannot be opened: ", std::strerror(errno));
+    return errno == EACCES ? absl::PermissionDeniedError(why) : absl::UnavailableError(why);
   }
   struct stat info;
   if (fstat(file.get(), &info) != 0) {

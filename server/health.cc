@@ -8,6 +8,10 @@ void Health::AddListener(grpc::HealthCheckServiceInterface* listener) {
   for (const auto& [service, serving] : serving_) listener->SetServingStatus(service, serving);
 }
 
+void Health::SetModel(const std::string& model, bool serving) {
+  if (model != kLiveness && model != kReadiness && model != kStartup) Set(model, serving);
+}
+
 void Health::SetReady(bool ready) {
   Set("", ready);
   Set(kReadiness, ready);

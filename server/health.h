@@ -27,7 +27,8 @@ class Health {
   // Also tells `listener` what is known so far. REQUIRES: it outlives the calls below.
   void AddListener(grpc::HealthCheckServiceInterface* listener);
 
-  void SetModel(const std::string& model, bool serving) { Set(model, serving); }
+  // No-op for a model that bears one of the names above: a bad file must not end the process by its liveness.
+  void SetModel(const std::string& model, bool serving);
   void SetReady(bool ready);  // "" and "readiness"
   void SetStarted() { Set(kStartup, true); }
   void SetLive(bool live);

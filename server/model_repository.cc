@@ -22,6 +22,11 @@ constexpr int kReadAttempts = 3;
 // How soon a departed version is seen to have no call left.
 constexpr absl::Duration kDepartureInterval = absl::Milliseconds(20);
 
+// Whether a load failed for something else than its file, and is tried again although the file is the same.
+bool MayPass(const absl::Status& status) {
+  return absl::IsAborted(status) || absl::IsUnavailable(status) || absl::IsResourceExhausted(status);
+}
+
 absl::Status Stopping() { return absl::UnavailableError("the server is shutting down"); }
 
 }  // namespace
@@ -290,7 +295,7 @@ absl::Status ModelRepository::LoadVersion(const VersionKey& key, const FoundVers
   }
   if (stopping()) return Stopping();  // too late to be drained
   attempted_[key] = signature;
-  if (absl::IsAborted(served.status())) attempted_.erase(key);
+  if (!served.ok() && (MayPass(served.status()) || SignatureOf(path) != signature)) attempted_.erase(key);
   if (served.ok()) {
     listener_(registry_.SetReady(name, version, *std::move(served)));
     return absl::OkStatus();

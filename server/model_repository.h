@@ -5,7 +5,8 @@
 // them goes: one that left the folder goes once another that is wanted is ready, or if none is left there;
 // one that left the policy goes once as many are ready as the policy wants. So a bad new version leaves the
 // old one serving. A file that changed in its place is loaded anew, and takes over at once or not at all.
-// What failed is tried again when its file changes. What cannot be read (the root, a model's folder) changes
+// What failed is tried again when its file changes, or at the next poll if it was no fault of the file:
+// memory, descriptors, the disk. What cannot be read (the root, a model's folder) changes
 // nothing that serves, nor does an empty root: that is what an unmounted volume looks like. Publish by
 // rename: a file that is still being written fails, and is tried again when it has changed. Thread-safe.
 // Tested by tests/server/repository_test.cc and tests/e2e/reload_test.py.

@@ -1,7 +1,8 @@
-// The scan: what lies in the repository's folder at one moment. Nothing is opened, nothing is kept.
+// The scan: what lies in the repository's folder at one moment. No file is opened, nothing is kept.
 //
 // <root>/<model>/<version>/flow.safetensors, version a positive integer; anything else in these folders is
-// ignored. Links are followed. Thread-safe. Tested by tests/server/repository_scan_test.cc.
+// ignored. Links to folders are followed. A root that is renamed meanwhile is scanned to its end.
+// Thread-safe. Tested by tests/server/repository_scan_test.cc.
 
 #ifndef GLOWWORM_SERVER_REPOSITORY_SCAN_H_
 #define GLOWWORM_SERVER_REPOSITORY_SCAN_H_
@@ -18,18 +19,18 @@
 namespace glowworm {
 
 // Tells one content of a path from another without reading it: a file that was replaced, written to, or
-// given other permissions has another signature.
+// given other permissions has another signature, even if its writer set the time of modification back.
 struct FileSignature {
   uint64_t device = 0, inode = 0;
-  int64_t size = 0, modified_ns = 0;
+  int64_t size = 0, modified_ns = 0, changed_ns = 0;
   uint32_t mode = 0, owner = 0, group = 0;
 
   bool operator==(const FileSignature& other) const { return Key() == other.Key(); }
   bool operator!=(const FileSignature& other) const { return !(*this == other); }
 
  private:
-  std::tuple<uint64_t, uint64_t, int64_t, int64_t, uint32_t, uint32_t, uint32_t> Key() const {
-    return {device, inode, size, modified_ns, mode, owner, group};
+  std::tuple<uint64_t, uint64_t, int64_t, int64_t, int64_t, uint32_t, uint32_t, uint32_t> Key() const {
+    return {device, inode, size, modified_ns, changed_ns, mode, owner, group};
   }
 };
 

@@ -63,6 +63,17 @@ TEST(Health, ShutdownIsForGoodAndLeavesTheProcessAlive) {
   EXPECT_TRUE(listener.told["liveness"]);
 }
 
+TEST(Health, AModelNamedLikeAProbeDoesNotAnswerForIt) {
+  Health health;
+  FakeListener listener;
+  health.AddListener(&listener);
+  health.SetModel("liveness", false);
+  health.SetModel("readiness", true);
+  health.SetModel("startup", true);
+  EXPECT_EQ(listener.told, (std::map<std::string, bool>{
+                               {"", false}, {"readiness", false}, {"startup", false}, {"liveness", true}}));
+}
+
 TEST(Health, OnlyTheWatchdogEndsLiveness) {
   Health health;
   FakeListener listener;

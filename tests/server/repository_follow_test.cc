@@ -155,6 +155,42 @@ TEST_F(PollTest, AFileThatIsStillBeingWrittenFailsNowAndIsTriedAgain) {
   EXPECT_THAT(States(), ElementsAre("digits/1 READY"));
 }
 
+TEST_F(PollTest, AFailureThatIsNoFaultOfTheFileIsTriedAgainAtTheNextPoll) {
+  PutModel("digits", "1");
+  int loads = 0;
+  Start([&](const std::string& name, int64_t version, const std::string&) -> Loaded {
+    if (++loads == 1) return absl::ResourceExhaustedError("no memory");
+    if (loads == 2) return absl::UnavailableError("too many open files");
+    return Serve(name, version);
+  });
+  next_ = clock_.Now() + kInterval;
+  clock_.AwaitWaiter(next_);
+  EXPECT_THAT(States(), ElementsAre("digits/1 FAILED"));
+  Poll();
+  EXPECT_THAT(States(), ElementsAre("digits/1 FAILED"));
+  for (int i = 0; i < 2; ++i) Poll();
+  EXPECT_THAT(States(), ElementsAre("digits/1 READY"));
+  EXPECT_EQ(loads, 3);
+}
+
+TEST_F(PollTest, AFileThatWasAwayWhileItWasToBeReadIsTriedAgainWhenItIsBack) {
+  PutModel("digits", "1");
+  bool away = true;
+  Start([&](const std::string& name, int64_t version, const std::string& path) -> Loaded {
+    if (!away) return Serve(name, version);
+    fs::rename(root_, root_.string() + ".away");
+    std::ifstream file(path);
+    return file.good() ? Serve(name, version) : absl::NotFoundError("the file does not exist");
+  });
+  next_ = clock_.Now() + kInterval;
+  clock_.AwaitWaiter(next_);
+  EXPECT_THAT(States(), ElementsAre("digits/1 FAILED"));
+  fs::rename(root_.string() + ".away", root_);
+  away = false;
+  Poll();
+  EXPECT_THAT(States(), ElementsAre("digits/1 READY"));
+}
+
 TEST_F(PollTest, AFolderWithoutItsFileKeepsWhatItServed) {
   PutModel("digits", "1");
   StartPolling();

@@ -7,9 +7,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
+
+#include "absl/time/clock.h"
 
 namespace glowworm {
 namespace {
@@ -76,6 +80,51 @@ TEST_F(RepositoryScanTest, ScansOneModelAlone) {
   fs::create_symlink("nowhere", root_ / "dangling");
   EXPECT_THAT(std::string(ScanModel(root_.string(), "dangling").status().message()),
               HasSubstr("symbolic link to nothing"));
+}
+
+TEST_F(RepositoryScanTest, ARootThatIsRenamedMeanwhileShowsAllOfItsModelsOrNone) {
+  constexpr size_t kModels = 20;
+  for (size_t i = 0; i < kModels; ++i) Put("model" + std::to_string(i) + "/1/flow.safetensors");
+  const fs::path away = root_.string() + ".away";
+  std::atomic<bool> stop{false};
+  std::thread renamer([&] {
+    while (!stop) {
+      fs::rename(root_, away);
+      fs::rename(away, root_);
+    }
+  });
+  size_t whole = 0, none = 0;
+  for (int i = 0; i < 20'000 && (i < 1'000 || whole == 0 || none == 0); ++i) {
+    const absl::StatusOr<RepositoryListing> listing = ScanRepository(root_.string());
+    none += listing.ok() ? 0 : 1;
+    if (!listing.ok()) continue;
+    size_t files = 0;
+    for (const auto& [name, found] : listing->models) {
+      files += found.versions.count(1) > 0 && found.versions.at(1).has_file ? 1 : 0;
+    }
+    whole += files == kModels ? 1 : 0;
+    EXPECT_EQ(files, kModels);
+  }
+  stop = true;
+  renamer.join();
+  EXPECT_GT(whole, 0);
+  EXPECT_GT(none, 0);
+}
+
+TEST_F(RepositoryScanTest, ASignatureShowsAWriteWhoseTimeWasSetBack) {
+  const std::string path = Put("digits/1/flow.safetensors", "one").string();
+  const FileSignature before = SignatureOf(path);
+  const fs::file_time_type time = fs::last_write_time(path);
+  // The system's clock of files goes by ticks of some milliseconds.
+  const absl::Time end = absl::Now() + absl::Seconds(10);
+  do {
+    std::ofstream(path) << "two";
+    fs::last_write_time(path, time);
+  } while (SignatureOf(path) == before && absl::Now() < end);
+  const FileSignature after = SignatureOf(path);
+  EXPECT_NE(after, before);
+  EXPECT_EQ(after.size, before.size);
+  EXPECT_EQ(after.modified_ns, before.modified_ns);
 }
 
 TEST_F(RepositoryScanTest, ASignatureShowsEachKindOfChangeAndNothingElse) {
