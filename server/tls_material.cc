@@ -6,6 +6,7 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/ssl.h>
 #include <openssl/x509.h>
 
 #include <ctime>
@@ -25,6 +26,7 @@ struct Free {
   void operator()(BIO* bio) const { BIO_free(bio); }
   void operator()(X509* certificate) const { X509_free(certificate); }
   void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
+  void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
 };
 using Certificate = std::unique_ptr<X509, Free>;
 
@@ -64,7 +66,21 @@ absl::StatusOr<absl::Time> NotAfter(const X509* certificate) {
   return absl::FromTM(parts, absl::UTCTimeZone());
 }
 
-absl::Status CheckKey(const std::string& pem, const X509* certificate) {
+// gRPC does not tell that OpenSSL refuses a pair, as it does when a key or a signature is too weak for its
+// security level: the old one would go on being shown, or the server would seem to find its port taken.
+absl::Status CheckUsable(X509* certificate, EVP_PKEY* key) {
+  const std::unique_ptr<SSL_CTX, Free> context(SSL_CTX_new(TLS_server_method()));
+  if (context == nullptr) return absl::ResourceExhaustedError("there is no memory to check the key");
+  if (SSL_CTX_use_certificate(context.get(), certificate) == 1 &&
+      SSL_CTX_use_PrivateKey(context.get(), key) == 1) {
+    return absl::OkStatus();
+  }
+  const char* const why = ERR_reason_error_string(ERR_peek_last_error());
+  return absl::InvalidArgumentError(
+      absl::StrCat("OpenSSL does not take this pair: ", why == nullptr ? "it does not say why" : why));
+}
+
+absl::Status CheckKey(const std::string& pem, X509* certificate) {
   const ErrorQueue errors;
   const auto bio = Open(pem);
   const std::unique_ptr<EVP_PKEY, Free> key(
@@ -75,7 +91,7 @@ absl::Status CheckKey(const std::string& pem, const X509* certificate) {
   if (X509_check_private_key(certificate, key.get()) != 1) {
     return absl::InvalidArgumentError("the key does not belong to the certificate");
   }
-  return absl::OkStatus();
+  return CheckUsable(certificate, key.get());
 }
 
 absl::Status At(const char* flag, const absl::Status& status) {

@@ -35,7 +35,8 @@ struct TlsMaterial {
   bool key_readable_by_all = false;
 };
 
-// Reads the files and checks them: each holds what it should, and the key is the certificate's. A
+// Reads the files and checks them: each holds what it should, the key is the certificate's, and OpenSSL takes
+// both. A
 // certificate that has expired is none of its business: see not_after. Blocks. The error begins with the
 // flag whose file is wrong; no error names a path.
 absl::StatusOr<TlsMaterial> ReadTlsMaterial(const TlsPaths& paths);

@@ -58,14 +58,24 @@ TestAuthority::TestAuthority() : key_(EVP_EC_gen("P-256")) {
 KeyAndCertificate TestAuthority::Issue(const std::string& name, const std::string& alternative,
                                        absl::Duration lifetime) {
   const std::unique_ptr<EVP_PKEY, Free> key(EVP_EC_gen("P-256"));
+  return IssueFor(key.get(), name, alternative, lifetime);
+}
+
+KeyAndCertificate TestAuthority::IssueWeak(const std::string& name) {
+  const std::unique_ptr<EVP_PKEY, Free> key(EVP_RSA_gen(512));
+  return IssueFor(key.get(), name, "", absl::Hours(1));
+}
+
+KeyAndCertificate TestAuthority::IssueFor(EVP_PKEY* key, const std::string& name,
+                                          const std::string& alternative, absl::Duration lifetime) {
   const std::unique_ptr<X509, Free> certificate(
-      NewCertificate(name, key.get(), ++issued_, lifetime, certificate_.get()));
+      NewCertificate(name, key, ++issued_, lifetime, certificate_.get()));
   if (!alternative.empty()) Extend(certificate.get(), NID_subject_alt_name, alternative);
   X509_sign(certificate.get(), key_.get(), EVP_sha256());
   KeyAndCertificate out;
   out.certificate = CertificatePem(certificate.get());
-  out.key = Pem(
-      [&key](BIO* bio) { PEM_write_bio_PrivateKey(bio, key.get(), nullptr, nullptr, 0, nullptr, nullptr); });
+  out.key =
+      Pem([key](BIO* bio) { PEM_write_bio_PrivateKey(bio, key, nullptr, nullptr, 0, nullptr, nullptr); });
   return out;
 }
 

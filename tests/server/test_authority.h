@@ -27,8 +27,13 @@ class TestAuthority {
   // Of this common name; with `alternative`, for example "DNS:localhost,IP:127.0.0.1", also of these.
   KeyAndCertificate Issue(const std::string& name, const std::string& alternative = "",
                           absl::Duration lifetime = absl::Hours(1));
+  // With a key of 512 bits, too weak for OpenSSL.
+  KeyAndCertificate IssueWeak(const std::string& name);
 
  private:
+  KeyAndCertificate IssueFor(EVP_PKEY* key, const std::string& name, const std::string& alternative,
+                             absl::Duration lifetime);
+
   struct Free {
     void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
     void operator()(X509* certificate) const { X509_free(certificate); }

@@ -67,6 +67,13 @@ TEST_F(TlsMaterialTest, RefusesAKeyOfAnotherCertificate) {
   EXPECT_EQ(Refusal(), "--tls_key: the key does not belong to the certificate");
 }
 
+TEST_F(TlsMaterialTest, RefusesAKeyThatOpenSslFindsTooWeak) {
+  const KeyAndCertificate weak = authority_.IssueWeak("server");
+  folder_.Put("cert", weak.certificate);
+  folder_.Put("key", weak.key);
+  EXPECT_EQ(Refusal(), "--tls_key: OpenSSL does not take this pair: ee key too small");
+}
+
 TEST_F(TlsMaterialTest, RefusesWhatIsNotWhatItShouldBe) {
   folder_.Put("key", server_.certificate);
   EXPECT_EQ(Refusal(), "--tls_key: expected a private key in PEM form, without a passphrase");
