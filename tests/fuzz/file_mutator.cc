@@ -1,5 +1,4 @@
-// Takes a file apart into JSON and the bytes of each tensor, changes the parts, puts it together. Tested by
-// tests/fuzz/file_mutator_test.cc.
+// Changes the parts of a file: file_parts.h takes it apart. Tested by tests/fuzz/file_mutator_test.cc.
 
 #include "tests/fuzz/file_mutator.h"
 
@@ -12,200 +11,23 @@
 #include <utility>
 #include <vector>
 
-#include "nlohmann/json.hpp"
+#include "tests/fuzz/file_parts.h"
 #include "tests/testing/random_numbers.h"
 
 namespace glowworm {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-constexpr size_t kLengthBytes = 8;
-constexpr size_t kMaxTensorBytes = 1 << 16;
-constexpr int kMaxDepth = 64;  // nlohmann-json writes by recursion
-constexpr char kMetadata[] = "__metadata__";
-constexpr char kFlow[] = "glowworm.flow";
-
-// JSON for `text`, unless it is none or nests too deep.
-std::optional<Json> ParseText(const std::string& text) {
-  int depth = 0, deepest = 0;
-  for (const char c : text) {
-    depth += (c == '[' || c == '{') - (c == ']' || c == '}');
-    deepest = std::max(deepest, depth);
-  }
-  if (deepest > kMaxDepth) return std::nullopt;
-  Json json = Json::parse(text, nullptr, false);
-  if (json.is_discarded()) return std::nullopt;
-  return json;
-}
-
-std::string Text(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
-
-struct Tensor {
-  std::string name;
-  Json entry;  // {"dtype", "shape", "data_offsets"}, or whatever stands there
-  std::string bytes;
-};
-
-struct Parts {
-  Json metadata;  // null: none
-  Json flow;      // the JSON inside the metadata; null: none
-  std::vector<Tensor> tensors;
-
-  Json* Layers() {
-    if (!flow.is_object() || !flow.contains("layers") || !flow["layers"].is_array()) return nullptr;
-    return &flow["layers"];
-  }
-};
-
-std::optional<std::pair<size_t, size_t>> Offsets(const Json& entry) {
-  if (!entry.is_object() || !entry.contains("data_offsets")) return std::nullopt;
-  const Json& pair = entry["data_offsets"];
-  if (!pair.is_array() || pair.size() != 2 || !pair[0].is_number_unsigned() ||
-      !pair[1].is_number_unsigned()) {
-    return std::nullopt;
-  }
-  return std::make_pair(pair[0].get<size_t>(), pair[1].get<size_t>());
-}
-
-std::optional<Parts> TakeApart(const std::string& file) {
-  uint64_t length = 0;
-  if (file.size() < kLengthBytes) return std::nullopt;
-  std::memcpy(&length, file.data(), kLengthBytes);
-  if (length > file.size() - kLengthBytes) return std::nullopt;
-  const std::optional<Json> header = ParseText(file.substr(kLengthBytes, length));
-  if (!header || !header->is_object()) return std::nullopt;
-  const std::string data = file.substr(kLengthBytes + length);
-  Parts parts;
-  for (const auto& [name, value] : header->items()) {
-    if (name == kMetadata) {
-      parts.metadata = value;
-      continue;
-    }
-    Tensor tensor{name, value, ""};
-    const auto offsets = Offsets(value);
-    if (offsets && offsets->first <= offsets->second && offsets->second <= data.size()) {
-      tensor.bytes = data.substr(offsets->first, offsets->second - offsets->first);
-    }
-    parts.tensors.push_back(std::move(tensor));
-  }
-  if (parts.metadata.is_object() && parts.metadata.contains(kFlow) && parts.metadata[kFlow].is_string()) {
-    if (auto flow = ParseText(parts.metadata[kFlow].get<std::string>())) parts.flow = *std::move(flow);
-  }
-  return parts;
-}
-
-std::string Together(uint64_t length, const std::string& header, const std::string& data) {
-  std::string file(kLengthBytes, '\0');
-  std::memcpy(&file[0], &length, kLengthBytes);
-  return file + header + data;
-}
-
-std::string PutTogether(Parts parts) {
-  Json header = Json::object();
-  const bool holds_flow = parts.metadata.is_object() && !parts.flow.is_null();
-  if (holds_flow) parts.metadata[kFlow] = Text(parts.flow);
-  if (!parts.metadata.is_null()) header[kMetadata] = std::move(parts.metadata);
-  std::string data;
-  for (Tensor& tensor : parts.tensors) {
-    header[tensor.name] = std::move(tensor.entry);
-    data += tensor.bytes;
-  }
-  const std::string text = Text(header);
-  return Together(text.size(), text, data);
-}
-
-// --- Mending: what a writer would have made of the parts ---
-
-size_t NumberBytes(const Json& entry) {
-  const std::string dtype = entry.value("dtype", Json()).is_string() ? entry["dtype"].get<std::string>() : "";
-  if (dtype == "F64" || dtype == "I64") return 8;
-  if (dtype == "F32" || dtype == "I32") return 4;
-  return dtype == "F16" || dtype == "BF16" ? 2 : 0;
-}
-
-// Gives every tensor as many bytes as its shape takes (nothing where that cannot be), and the offsets where
-// they lie.
-void Mend(Parts* parts) {
-  size_t offset = 0;
-  for (Tensor& tensor : parts->tensors) {
-    if (!tensor.entry.is_object()) continue;
-    size_t bytes = NumberBytes(tensor.entry);
-    const Json shape = tensor.entry.value("shape", Json());
-    for (const Json& d : shape) {
-      const bool fits = d.is_number_unsigned() && d.get<uint64_t>() <= kMaxTensorBytes;
-      bytes = fits ? std::min<size_t>(bytes * d.get<size_t>(), kMaxTensorBytes) : 0;
-    }
-    tensor.bytes.resize(bytes, '\0');
-    tensor.entry["data_offsets"] = {offset, offset + bytes};
-    offset += bytes;
-  }
-}
-
-void AddStrings(const Json& json, std::set<std::string>* out) {
-  if (json.is_string()) out->insert(json.get<std::string>());
-  if (json.is_structured()) {
-    for (const Json& child : json) AddStrings(child, out);
-  }
-}
-
-// Every tensor of a flow must be used.
-void DropUnused(Parts* parts) {
-  if (parts->flow.is_null()) return;
-  std::set<std::string> used;
-  AddStrings(parts->flow, &used);
-  parts->tensors.erase(std::remove_if(parts->tensors.begin(), parts->tensors.end(),
-                                      [&](const Tensor& tensor) { return used.count(tensor.name) == 0; }),
-                       parts->tensors.end());
-}
-
-// --- Changes ---
+using Json = FileParts::Json;
+using Tensor = FileParts::Tensor;
 
 Json OddValue(RandomNumbers& random) {
-  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
-  static const std::vector<Json>* const kValues = new std::vector<Json>{0,
-                                                                        1,
-                                                                        2,
-                                                                        3,
-                                                                        8,
-                                                                        9,
-                                                                        255,
-                                                                        8192,
-                                                                        8193,
-                                                                        16384,
-                                                                        1 << 24,
-                                                                        (1 << 24) + 1,
-                                                                        int64_t{1} << 32,
-                                                                        int64_t{1} << 48,
-                                                                        (int64_t{1} << 48) - 1,
-                                                                        kMost,
-                                                                        static_cast<uint64_t>(kMost) + 1,
-                                                                        std::numeric_limits<uint64_t>::max(),
-                                                                        -1,
-                                                                        -kMost - 1,
-                                                                        0.0,
-                                                                        0.5,
-                                                                        1.0,
-                                                                        -0.0,
-                                                                        1e-320,
-                                                                        1e30,
-                                                                        1e31,
-                                                                        1e308,
-                                                                        true,
-                                                                        nullptr,
-                                                                        "",
-                                                                        "0",
-                                                                        Json::array(),
-                                                                        Json::object(),
-                                                                        Json::array({1}),
-                                                                        Json::array({0, 0}),
-                                                                        "F16",
-                                                                        "BF16",
-                                                                        "I32",
-                                                                        "I64",
-                                                                        "F32",
-                                                                        "F64"};
-  return (*kValues)[random.Below(static_cast<int64_t>(kValues->size()))];
+  static const auto* const values = new Json(Json::parse(R"([
+    0, 1, 2, 3, 8, 9, 255, 8192, 8193, 16384, 16777216, 16777217, 4294967296, 281474976710655, 281474976710656,
+    9223372036854775807, 9223372036854775808, 18446744073709551615, -1, -9223372036854775808,
+    0.0, 0.5, 1.0, -0.0, 1e-320, 1e30, 1e31, 1e308, true, null, "", "0", [], {}, [1], [0, 0],
+    "F16", "BF16", "I32", "I64", "F32", "F64"])",
+                                                         nullptr, false));
+  return (*values)[static_cast<size_t>(random.Below(static_cast<int64_t>(values->size())))];
 }
 
 void AddNodes(Json* json, std::vector<Json*>* out) {
@@ -269,23 +91,11 @@ void ChangeNode(Json* root, RandomNumbers& random, ByteMutation mutate) {
 
 // Numbers that a check might miss.
 double OddNumber(RandomNumbers& random) {
-  static constexpr double kNumbers[] = {0,
-                                        -0.0,
-                                        1,
-                                        -1,
-                                        60,
-                                        61,
-                                        -61,
-                                        1e-320,
-                                        1e308,
-                                        -1e308,
-                                        1e30,
-                                        1e31,
-                                        1e-30,
-                                        0.5,
-                                        std::numeric_limits<double>::infinity(),
-                                        std::numeric_limits<double>::quiet_NaN()};
-  return kNumbers[random.Below(std::size(kNumbers))];
+  static constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  static constexpr double kOdd[] = {0,     -0.0,   1,    -1,   60,    61,  -61,      1e-320,
+                                    1e308, -1e308, 1e30, 1e31, 1e-30, 0.5, kInfinity};
+  return random.Below(16) == 0 ? std::numeric_limits<double>::quiet_NaN()
+                               : kOdd[random.Below(std::size(kOdd))];
 }
 
 // Changes one number of the tensor; an index into as many things as the tensor has numbers mostly stays about
@@ -307,7 +117,7 @@ void ChangeNumber(Tensor* tensor, RandomNumbers& random) {
 }
 
 // Of indices as often as of all other tensors: there are few of them, and much hangs on them.
-void ChangeANumber(Parts* parts, RandomNumbers& random) {
+void ChangeANumber(FileParts* parts, RandomNumbers& random) {
   std::vector<Tensor*> all, indices;
   for (Tensor& tensor : parts->tensors) {
     all.push_back(&tensor);
@@ -327,16 +137,12 @@ void ChangeShape(Tensor* tensor, RandomNumbers& random) {
   tensor->entry["shape"] = std::move(shape);
 }
 
-std::string FreshName(const Parts& parts, const std::string& wanted, RandomNumbers& random) {
-  for (std::string name = wanted;; name += static_cast<char>('a' + random.Below(26))) {
-    if (std::none_of(parts.tensors.begin(), parts.tensors.end(),
-                     [&](const Tensor& tensor) { return tensor.name == name; })) {
-      return name;
-    }
-  }
+std::string FreshName(const FileParts& parts, std::string name, RandomNumbers& random) {
+  while (!parts.IsFree(name)) name += static_cast<char>('a' + random.Below(26));
+  return name;
 }
 
-void ChangeTensors(Parts* parts, RandomNumbers& random, ByteMutation mutate) {
+void ChangeTensors(FileParts* parts, RandomNumbers& random, ByteMutation mutate) {
   std::vector<Tensor>& tensors = parts->tensors;
   if (tensors.empty())
     return tensors.push_back({"t", {{"dtype", "F64"}, {"shape", {1}}}, std::string(8, '\0')});
@@ -373,7 +179,7 @@ void RepeatLayer(Json* layers, RandomNumbers& random) {
   layers->insert(layers->begin() + i, std::move(layer));
 }
 
-void Change(Parts* parts, RandomNumbers& random, ByteMutation mutate) {
+void Change(FileParts* parts, RandomNumbers& random, ByteMutation mutate) {
   const bool flow = !parts->flow.is_null();
   switch (random.Below(flow ? 8 : 4)) {
     case 0:
@@ -425,7 +231,7 @@ std::string WithChangedBytes(const std::string& file, size_t max_size, ByteMutat
 
 std::string MutateFile(const std::string& file, size_t max_size, uint64_t seed, ByteMutation bytes) {
   RandomNumbers random(seed);
-  std::optional<Parts> parts = TakeApart(file);
+  std::optional<FileParts> parts = TakeApart(file);
   if (!parts || random.Below(8) == 0) return WithChangedBytes(file, max_size, bytes);
   for (int64_t changes = random.Coin() ? 1 : 2 + random.Below(3); changes > 0; --changes)
     Change(&*parts, random, bytes);
@@ -440,7 +246,7 @@ std::string MutateFile(const std::string& file, size_t max_size, uint64_t seed, 
 
 std::string CrossFiles(const std::string& file, const std::string& other, size_t max_size, uint64_t seed) {
   RandomNumbers random(seed);
-  std::optional<Parts> into = TakeApart(file), from = TakeApart(other);
+  std::optional<FileParts> into = TakeApart(file), from = TakeApart(other);
   if (!into || !from) return "";
   std::vector<Tensor> tensors;
   Json* layers = into->Layers();
@@ -459,7 +265,7 @@ std::string CrossFiles(const std::string& file, const std::string& other, size_t
     tensors.push_back(from->tensors[random.Below(static_cast<int64_t>(from->tensors.size()))]);
   }
   for (Tensor& tensor : tensors) {  // one of the same name stays
-    if (FreshName(*into, tensor.name, random) == tensor.name) into->tensors.push_back(std::move(tensor));
+    if (into->IsFree(tensor.name)) into->tensors.push_back(std::move(tensor));
   }
   Mend(&*into);
   std::string crossed = PutTogether(*std::move(into));
