@@ -54,8 +54,9 @@ ABSL_FLAG(int64_t, max_queue_delay_us, 0,
 ABSL_FLAG(int64_t, lame_duck_ms, 1000,
           "After SIGTERM, health says NOT_SERVING for this long while calls are still taken");
 ABSL_FLAG(int64_t, drain_timeout_ms, 20000, "After that, calls already taken have this long to be answered");
-ABSL_FLAG(std::string, reply_timeout, "60s",
-          "A call ends with UNAVAILABLE if its client does not read a reply for so long; 0s: never");
+ABSL_FLAG(
+    std::string, reply_timeout, "60s",
+    "A call ends with UNAVAILABLE if its client has not read a reply to its end after so long; 0s: never");
 ABSL_FLAG(std::string, max_connection_age, "0s",
           "Ask clients to connect anew after this long, so that balancers spread them; 0: never");
 ABSL_FLAG(std::string, max_connection_age_grace, "60s",

@@ -67,11 +67,11 @@ void ReplyTimeout::Expire() {
   grpc_call_ref(call);  // the call may be over, and *reply gone, once the lock is released
   mutex_.unlock();
   char* const peer = grpc_call_get_peer(call);
-  LogInfo(absl::StrCat("reply not read seconds=", absl::ToDoubleSeconds(timeout_),
+  LogInfo(absl::StrCat("reply not read to its end seconds=", absl::ToDoubleSeconds(timeout_),
                        " peer=", Sanitized(peer, 64)));
   gpr_free(peer);
-  const std::string why =
-      absl::StrCat("the reply was not read for ", absl::FormatDuration(timeout_), ", so the call was ended");
+  const std::string why = absl::StrCat("the reply was not read to its end within ",
+                                       absl::FormatDuration(timeout_), ", so the call was ended");
   grpc_call_cancel_with_status(call, GRPC_STATUS_UNAVAILABLE, why.c_str(), /*reserved=*/nullptr);
   grpc_call_unref(call);
   mutex_.lock();
