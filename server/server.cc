@@ -233,9 +233,9 @@ void Server::Stop() {
   repository_->StopLoading();
   health_.Shutdown();  // for good: a model that finishes loading changes nothing
   absl::SleepFor(options_.lame_duck);
-  repository_->JoinLoader();  // from here on the list of models stands
-
+  // First of all nobody is let in: the load that is under way, at low priority, would wait for their rows.
   context_.streams.Drain();
+  repository_->JoinLoader();  // from here on the list of models stands
   const std::vector<std::shared_ptr<const ServedModel>> models = repository_->registry().InUse();
   for (const auto& model : models) model->Drain();
   const absl::Time deadline = pool_->clock()->Now() + options_.drain_timeout;

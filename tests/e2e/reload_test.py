@@ -131,6 +131,11 @@ class ReloadTest(unittest.TestCase):
             calls = [stub.LogLikelihood.future(pb.LogLikelihoodRequest(x=x), timeout=60) for _ in range(4)]
             self.assertEqual(calls[0].code().name, "OK")
             server.process.send_signal(signal.SIGTERM)
+            if policy == "all":  # version 2 loads, for longer than these calls would take
+                server.wait_for(" stopping ")
+                late = [e2e.outcome(lambda s=stub: s.LogLikelihood(pb.LogLikelihoodRequest(x=x), timeout=60))[0]
+                        for _ in range(20)]
+                self.assertEqual(late[-1], "UNAVAILABLE", "calls that are still taken hold up the load")
             self.assertLessEqual({call.code().name for call in calls}, {"OK", "UNAVAILABLE"})
             self.assertEqual(server.exit_code(), 0, server.lines[-5:])
             self.assertFalse(server.port_file.exists())
