@@ -36,4 +36,4 @@ stage "Thread sanitizer" tests/sanitize.sh build-tsan thread '^batcher$' glowwor
 stage "Soak of 30 minutes" soak
 stage "Reloads, 1000 of them and their latency" reloads
 stage "Fuzzing" tests/fuzz/run.sh 600
-stage "Planted bugs" tests/fuzz/planted_test.py 120
+stage "Planted bugs" tests/fuzz/planted_test.py 300
