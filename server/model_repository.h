@@ -1,7 +1,7 @@
 // ModelRepository: the thread that makes the registry agree with the repository's folder: it reads the folder
 // (repository_scan.h), asks the policy which versions are wanted, loads those and lets go of the others.
 //
-// Models load one after the other, at low priority. A new version is ready beside the old ones before any of
+// Models load one after the other. A new version is ready beside the old ones before any of
 // them goes: one that left the folder goes once another that is wanted is ready, or if none is left there;
 // one that left the policy goes once as many are ready as the policy wants. So a bad new version leaves the
 // old one serving. A file that changed in its place is loaded anew, and takes over at once or not at all.

@@ -14,6 +14,7 @@
 #include "absl/time/clock.h"
 #include "server/clock.h"
 #include "server/cpu_quota.h"
+#include "server/idle_thread.h"
 #include "server/log.h"
 #include "server/served_model.h"
 #include "server/version.h"
@@ -153,16 +154,27 @@ absl::StatusOr<std::shared_ptr<const ServedModel>> Server::Load(const std::strin
   batching.max_queue_rows = options_.max_queue_rows;
   batching.max_queue_bytes = options_.max_queue_bytes;
   batching.max_queue_delay = options_.max_queue_delay;
-  try {
-    absl::StatusOr<std::unique_ptr<const Flow>> flow = Flow::Load(path, flow_options);
-    if (!flow.ok()) return flow.status();
-    const double condition_number = (*flow)->info().max_condition_number;
-    auto model = ServedModel::Create(name, version, *std::move(flow), metrics, batching, pool_.get());
-    if (model.ok()) metrics->Loaded(RealClock()->Now() - start, condition_number);
-    return model;
-  } catch (const std::exception&) {  // out of memory: the file is refused, the server goes on
-    return absl::ResourceExhaustedError("there is not enough memory to load this flow");
+  absl::StatusOr<std::shared_ptr<const ServedModel>> model = nullptr;
+  const auto load = [&] {
+    try {
+      absl::StatusOr<std::unique_ptr<const Flow>> flow = Flow::Load(path, flow_options);
+      if (!flow.ok()) {
+        model = flow.status();
+        return;
+      }
+      const double condition_number = (*flow)->info().max_condition_number;
+      model = ServedModel::Create(name, version, *std::move(flow), metrics, batching, pool_.get());
+      if (model.ok()) metrics->Loaded(RealClock()->Now() - start, condition_number);
+    } catch (const std::exception&) {  // out of memory: the file is refused, the server goes on
+      model = absl::ResourceExhaustedError("there is not enough memory to load this flow");
+    }
+  };
+  if (announced_.load()) {
+    idle_thread_.Run(load);  // others are served meanwhile
+  } else {
+    load();
   }
+  return model;
 }
 
 void Server::ModelChanged(const ModelEntry& entry) {
@@ -209,6 +221,7 @@ absl::Status Server::WaitUntilLoaded() {
 }
 
 absl::Status Server::Announce() {
+  announced_.store(true);
   health_.SetStarted();
   health_.SetReady(true);
   if (!options_.port_file.empty()) {
@@ -233,12 +246,16 @@ void Server::Stop() {
   repository_->StopLoading();
   health_.Shutdown();  // for good: a model that finishes loading changes nothing
   absl::SleepFor(options_.lame_duck);
-  // First of all nobody is let in: the load that is under way, at low priority, would wait for their rows.
   context_.streams.Drain();
-  repository_->JoinLoader();  // from here on the list of models stands
-  const std::vector<std::shared_ptr<const ServedModel>> models = repository_->registry().InUse();
-  for (const auto& model : models) model->Drain();
   const absl::Time deadline = pool_->clock()->Now() + options_.drain_timeout;
+  const auto drain = [this] {
+    std::vector<std::shared_ptr<const ServedModel>> models = repository_->registry().InUse();
+    for (const auto& model : models) model->Drain();
+    return models;
+  };
+  drain();                    // so that a load that is under way finds idle cores,
+  repository_->JoinLoader();  // from here on the list of models stands,
+  const std::vector<std::shared_ptr<const ServedModel>> models = drain();  // and nothing is missed
   bool idle = true;
   for (const auto& model : models) idle = model->WaitUntilIdle(deadline) && idle;
   if (!idle) {

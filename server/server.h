@@ -5,6 +5,7 @@
 #ifndef GLOWWORM_SERVER_SERVER_H_
 #define GLOWWORM_SERVER_SERVER_H_
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
@@ -18,6 +19,7 @@
 #include "server/credentials.h"
 #include "server/density_service.h"
 #include "server/health.h"
+#include "server/idle_thread.h"
 #include "server/listener.h"
 #include "server/metrics.h"
 #include "server/model_repository.h"
@@ -83,7 +85,9 @@ class Server {
   std::unique_ptr<ComputePool> pool_;
   // Also of models that failed, by name and version; the loading thread's.
   std::map<std::pair<std::string, int64_t>, std::shared_ptr<ModelMetrics>> model_metrics_;
+  IdleThread idle_thread_;  // loads models once there are calls; the loading thread's
   std::unique_ptr<ModelRepository> repository_;
+  std::atomic<bool> announced_{false};  // calls are expected: loads keep out of their way
   ServiceContext context_;
   DensityService service_{&context_};
   AdminService admin_service_{&context_};

@@ -1,6 +1,5 @@
 """What loading a big model does to the calls on another: their p99 with and without, in turns within one run, with the
-compute thread, gRPC's threads and the loader all on one core. A ratio of tails needs a machine to itself: it is measured
-where GLOWWORM_RELIABILITY_RESULTS or GLOWWORM_RELOAD_LATENCY is set (report.py --run, tests/nightly.sh)."""
+compute thread, gRPC's threads and the loader all on one core."""
 import os
 import time
 import unittest
@@ -13,7 +12,7 @@ import results
 from glowworm_e2e import oip
 
 SMALL, BIG = 96, 640  # hidden channels: some 2 ms a call; a file of 15 MB
-WINDOWS, WINDOW = 16, 1.0  # every second one with loads; seconds each, or until the load ends
+WINDOWS, WINDOW = 12, 1.0  # every second one with loads; seconds each, or until the load ends
 SETTLE = 0.1  # seconds at the begin of each window that do not count
 OF_CAPACITY = 0.4
 BOUND = 1.5
@@ -62,8 +61,6 @@ class ReloadLatencyTest(unittest.TestCase):
                    "ratio": with_loads / without, "failed": len(calls) - len(calls.with_code(load.OK))}
         return figures["ratio"] <= BOUND, figures
 
-    @unittest.skipUnless({"GLOWWORM_RELIABILITY_RESULTS", "GLOWWORM_RELOAD_LATENCY"} & set(os.environ),
-                         "a measurement for a machine to itself: set GLOWWORM_RELOAD_LATENCY")
     def test_a_load_leaves_the_latency_of_other_models(self):
         got = load.best_of(ROUNDS, self.measure)
         results.equal(self, "reload_latency", f"calls failed during {got['loads']} loads", got["failed"], 0)
