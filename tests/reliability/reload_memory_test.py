@@ -15,6 +15,7 @@ from glowworm_e2e import oip, pb
 RELOADS = int(os.environ.get("GLOWWORM_RELOADS", "200"))
 WARM_UP = 10
 HIDDEN = 64
+PAUSE = 0.01  # seconds between calls: a load waits for idle cores
 
 
 class ReloadMemoryTest(unittest.TestCase):
@@ -51,7 +52,7 @@ class ReloadMemoryTest(unittest.TestCase):
         stub = self.server.stub()
 
         def client():
-            while not stop.is_set():
+            while not stop.wait(PAUSE):
                 codes.add(e2e.outcome(lambda: stub.LogLikelihood(call, timeout=60))[0])
 
         caller = threading.Thread(target=client)
