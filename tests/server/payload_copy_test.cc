@@ -17,7 +17,8 @@ std::atomic<size_t> counted_from{SIZE_MAX};
 std::atomic<int> large_blocks{0};
 }  // namespace
 
-// All of them, since what one allocates another frees.
+// All of them, since what one allocates another frees. Not inlined: GCC would see free() meet a `new` that it
+// has not looked into, and warn.
 void* operator new(size_t size, const std::nothrow_t&) noexcept {
   if (size >= counted_from) ++large_blocks;
   return std::malloc(size == 0 ? 1 : size);
@@ -26,9 +27,9 @@ void* operator new(size_t size) {
   if (void* p = operator new(size, std::nothrow)) return p;
   throw std::bad_alloc();
 }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, const std::nothrow_t&) noexcept { std::free(p); }
-void operator delete(void* p, size_t) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, const std::nothrow_t&) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, size_t) noexcept { std::free(p); }
 
 namespace glowworm {
 namespace {
