@@ -262,7 +262,8 @@ are due on a schedule, and latency counts from when a call was due, so that a sl
 client; --concurrency then bounds the calls in flight (default 1000). Every 100 calls at once get a connection. Failed
 calls are counted by code, are not repeated and have no part in the latencies. Without --input the rows are samples of
 the model (for decode: normal numbers). --find_limit raises and lowers the rate of open loops of --duration each until
-it knows, to 5 %, the highest rate at which no call fails and 99 % are answered within that time.
+it knows, to 5 %, the highest rate at which no call fails and 99 % are answered within that time; it takes some twenty
+of them, and prints them at the end.
 
 Examples:
   glowworm bench --model=digits --concurrency=16 --duration=10s
@@ -276,7 +277,8 @@ Examples:
              {"concurrency", FlagKind::kCount, "N", "calls in flight (default 16)"},
              {"rate", FlagKind::kNumber, "R", "calls a second, whatever the answers do (open loop)"},
              {"find_limit", FlagKind::kDuration, "TIME", "search for the highest rate with p99 within this"},
-             {"duration", FlagKind::kDuration, "TIME", "of the measurement (default 10s)"},
+             {"duration", FlagKind::kDuration, "TIME",
+              "of the measurement, or of each of the search (default 10s)"},
              {"calls", FlagKind::kCount, "N", "measure this many calls instead"},
              {"warmup", FlagKind::kDuration, "TIME", "not counted (default 1s; 0s with --calls)"},
              {"rows", FlagKind::kCount, "N", "of each call (default 1)"},

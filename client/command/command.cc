@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/byte_writer.h"
@@ -24,6 +25,7 @@ Usage: glowworm COMMAND [--flag=value | --flag value]...
 
 constexpr char kUsageEnd[] = R"(
 The server is --server=HOST:PORT, or else the environment's GLOWWORM_SERVER, or else 127.0.0.1:50051.
+A server with TLS takes --tls or --tls_ca=FILE, and where it asks for one, a certificate: --tls_cert, --tls_key.
 A bearer token is read from --token_file=FILE, or else from the file that GLOWWORM_TOKEN_FILE names.
 Files: .npy (float32, float64, uint8) or .csv; "-" is a pipe.
 
@@ -58,14 +60,27 @@ std::string Help(const Command& command) {
          "\nExit codes: 0 done; 1 the server, the connection or the output failed; 2 wrong flags or input.\n";
 }
 
+// What to try, where the text does not tell: of a handshake that fails gRPC says that the socket closed.
+std::string Hint(const absl::Status& status, const Flags& flags) {
+  if (absl::IsUnimplemented(status) && status.message().empty())
+    return "--server takes the address of glowworm-server's --listen, not that of --admin or --health";
+  if (!absl::IsUnavailable(status)) return "";
+  if (absl::StrContains(status.message(), "wrong version number"))
+    return " (the server may speak plaintext: leave out the --tls flags)";
+  if (!absl::StrContains(status.message(), "Socket closed") || flags.Has("tls_cert")) return "";
+  return flags.Switch("tls") || flags.Has("tls_ca")
+             ? " (the server may ask for a certificate: --tls_cert, --tls_key)"
+             : " (the server may speak TLS: --tls or --tls_ca)";
+}
+
 // What the user did wrong is INVALID_ARGUMENT of our own; everything else went wrong elsewhere.
-int Finish(const absl::Status& status, const Console& console) {
+int Finish(const absl::Status& status, const Console& console, const Flags& flags = {}) {
   if (status.ok()) return kExitOk;
   const bool from_server = FromServer(status);
   // The reader of our output has seen enough: `glowworm score ... | head`.
   if (absl::IsCancelled(status) && !from_server) return kExitOk;
   const std::string code = from_server ? absl::StrCat(absl::StatusCodeToString(status.code()), ": ") : "";
-  console.Note(absl::StrCat("glowworm: ", code, status.message()));
+  console.Note(absl::StrCat("glowworm: ", code, status.message(), from_server ? Hint(status, flags) : ""));
   return absl::IsInvalidArgument(status) && !from_server ? kExitUsage : kExitFailure;
 }
 
@@ -125,7 +140,7 @@ int RunGlowworm(const std::vector<std::string>& arguments, const Console& consol
         absl::StrCat("glowworm: ", flags.status().message(), " (glowworm ", command->name, " --help)"));
     return kExitUsage;
   }
-  return Finish(command->run(*flags, console), console);
+  return Finish(command->run(*flags, console), console, *flags);
 }
 
 }  // namespace client

@@ -44,6 +44,9 @@ class Search {
   Limit limit_;
 };
 
+// Whether so many answers have a percentile that is not just the slowest of them.
+bool Resolves(double share, int64_t answers) { return static_cast<double>(answers) * (1 - share) > 1 - 1e-9; }
+
 }  // namespace
 
 Limit FindLimit(double first_rate, const LatencyBound& bound,
@@ -90,8 +93,15 @@ std::string LimitReport(const Limit& limit, const LatencyBound& bound, int64_t r
     return absl::StrFormat("%sno rate that was tried kept p%g within %g ms\n", out, 100 * bound.share,
                            bound_ms);
   }
-  return absl::StrFormat("%slimit       %.1f calls/s  %.1f rows/s with p%g within %g ms\n", out, limit.rate,
-                         limit.rate * static_cast<double>(rows_per_call), 100 * bound.share, bound_ms);
+  absl::StrAppendFormat(&out, "limit       %.1f calls/s  %.1f rows/s with p%g within %g ms\n", limit.rate,
+                        limit.rate * static_cast<double>(rows_per_call), 100 * bound.share, bound_ms);
+  for (const Trial& trial : limit.trials) {
+    if (trial.rate != limit.rate || !trial.holds || Resolves(bound.share, trial.answered)) continue;
+    absl::StrAppendFormat(&out,
+                          "uncertain   p%g of %d answers is the slowest of them; give a longer --duration\n",
+                          100 * bound.share, trial.answered);
+  }
+  return out;
 }
 
 }  // namespace client

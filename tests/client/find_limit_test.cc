@@ -17,6 +17,7 @@ namespace client {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 // An M/M/1 queue's 99th percentile: ln(100) / (capacity - rate); beyond capacity it fails calls.
 LoadResult Queue(double capacity, double rate) {
@@ -82,6 +83,15 @@ TEST(LimitReport, SaysTheLimitAndEveryTrial) {
   EXPECT_THAT(LimitReport(limit, bound, 4, /*json=*/true),
               HasSubstr("\"calls_per_second\":96.000,\"rows_per_second\":384.000,\"trials\":[{"));
   EXPECT_THAT(LimitReport({}, bound, 4, /*json=*/false), HasSubstr("no rate that was tried kept p99"));
+}
+
+TEST(LimitReport, SaysThatAPercentileOfFewAnswersIsTheSlowest) {
+  const LatencyBound bound{absl::Milliseconds(20), 0.99};
+  const auto report = [&](int64_t answered) {
+    return LimitReport({96, {{96, absl::Milliseconds(5), answered, 0, true}}}, bound, 1, /*json=*/false);
+  };
+  EXPECT_THAT(report(99), HasSubstr("uncertain   p99 of 99 answers is the slowest of them"));
+  EXPECT_THAT(report(100), Not(HasSubstr("uncertain")));
 }
 
 class FindLimitCommandTest : public testing::Test {

@@ -179,6 +179,28 @@ class TlsTest(SecurityTest):
         self.assert_code("OK", self.ask(self.channel(server.address, pair=self.client_pair)))
         self.assertEqual(server.stop(), 0)
 
+    def test_the_command_says_what_to_try_when_a_handshake_fails(self):
+        trust = f"--tls_ca={self.authority.cert}"
+        own = [f"--tls_cert={self.client_pair.cert}", f"--tls_key={self.client_pair.key}"]
+        mutual, plain = self.serve(*self.mutual_flags()), self.serve()
+        for server, flags, hint in ((mutual, [], "may speak TLS: --tls or --tls_ca"),
+                                    (mutual, [trust], "may ask for a certificate: --tls_cert, --tls_key"),
+                                    (plain, [trust, *own], "may speak plaintext: leave out the --tls flags")):
+            code, _, errors = self.glowworm(server, *flags)
+            self.assertEqual(code, 1)
+            self.assertIn(hint, errors)
+        self.assertEqual(self.glowworm(mutual, trust, *own)[0], 0)
+        stopped = plain.address
+        plain.stop()
+        done = subprocess.run([COMMAND, "models", f"--server={stopped}", "--retries=0"], capture_output=True, text=True,
+                              timeout=60)
+        self.assertNotIn(" may ", done.stderr)
+
+    def test_the_command_says_so_at_an_address_of_another_service(self):
+        server = self.serve("--health=127.0.0.1:0")
+        server.address = server.health_address
+        self.assertIn("UNIMPLEMENTED: --server takes the address of glowworm-server's --listen", self.glowworm(server)[2])
+
     def test_the_command_speaks_tls(self):
         server = self.serve(*self.mutual_flags())
         own = [f"--tls_cert={self.client_pair.cert}", f"--tls_key={self.client_pair.key}"]
