@@ -38,7 +38,8 @@ ABSL_FLAG(std::string, tls_cert, "",
 ABSL_FLAG(std::string, tls_key, "", "PEM file of its private key");
 ABSL_FLAG(std::string, tls_client_ca, "",
           "PEM file of the authorities that sign clients' certificates; clients without one are refused");
-ABSL_FLAG(std::string, tokens, "", "File of bearer tokens, a line each: read|admin NAME TOKEN");
+ABSL_FLAG(std::string, tokens, "",
+          "File of bearer tokens, a line each: read|admin NAME TOKEN (openssl rand -hex 32 makes a TOKEN)");
 ABSL_FLAG(std::string, credentials_poll, "10s", "How often certificates and tokens are read again");
 ABSL_FLAG(bool, insecure, false, "Allow plaintext on addresses other than this machine's loopback");
 ABSL_FLAG(std::string, metrics, "127.0.0.1:9464",
