@@ -25,7 +25,11 @@ soak() {
 reloads() {
   GLOWWORM_RELOADS=1000 ctest --test-dir "$build" -R '^reliability_reload_memory$' --no-tests=error --output-on-failure
 }
+keepalive() {  # peers that stand still, which takes 50 s
+  GLOWWORM_NIGHTLY=1 ctest --test-dir "$build" -R '^e2e_faults$' --no-tests=error --output-on-failure
+}
 tests/run.sh "$build"
+stage "Faults, with peers that stand still" keepalive
 stage "Attacks at full size" attacks
 stage "Lint" lint
 stage "Unit tests in random order" random_order

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import unittest
@@ -15,6 +16,7 @@ import unittest
 import grpc
 import numpy as np
 
+import certificates
 import glowworm_e2e as e2e
 from glowworm_e2e import pb
 
@@ -130,6 +132,13 @@ class DescriptorTest(FaultsCase):
         self.assertEqual(again.address, server.address)
         self.assertEqual(self.score(again.channel()), before)
 
+    def test_the_watchdog_sees_through_tls(self):
+        pair = certificates.Authority(tempfile.mkdtemp(dir=e2e.TEMPORARY)).issue("server")
+        server = self.serve(f"--watchdog_interval={self.INTERVAL}s", f"--tls_cert={pair.cert}", f"--tls_key={pair.key}")
+        self.exhaust(server)
+        server.wait_for(f"takes no connections and ends: {server.address}")
+        self.assertEqual(server.exit_code(), 3)
+
     def test_the_watchdog_lets_a_full_server_live(self):
         server = self.serve(f"--watchdog_interval={self.INTERVAL}s", "--metrics=", "--log_level=debug")
         channel = server.channel()
@@ -189,6 +198,130 @@ class DescriptorTest(FaultsCase):
         self.assertIsNone(server.process.poll())
         self.assertFalse(any("watchdog failures=3" in line for line in server.lines))
         self.at_most("slowest answer to a new connection while every core has work for several", slowest, 5, "s")
+
+
+class EndTest(FaultsCase):
+    def test_after_a_kill_a_new_server_serves_on_the_same_ports(self):
+        root = e2e.repository(e2e.golden_folder("tiny-plu"))
+        server = self.serve("--health=127.0.0.1:0", root=root)
+        channels = [server.channel() for _ in range(20)]
+        before = [self.score(channel) for channel in channels]
+        samples = e2e.rpc.DensityServiceStub(channels[0]).StreamSamples(
+            pb.SampleRequest(num_samples=10**9, seed=1), timeout=BOUND)
+        next(samples)
+        server.process.kill()  # connections, a stream and the port file are left behind
+        server.process.wait()
+        self.assertEqual(e2e.outcome(lambda: collections.deque(samples, 0))[0], "UNAVAILABLE")
+        self.assertTrue(server.port_file.exists())
+        addresses = {"listen": server.address, "metrics": server.metrics_address, "health": server.health_address}
+        again = e2e.Server(root, *(f"--{flag}={address}" for flag, address in addresses.items()),
+                           f"--port_file={server.port_file}", wait=False)
+        self.addCleanup(self.end, again)
+        again.wait_for(" serving ")
+        self.assertEqual(server.port_file.read_text().split()[0], server.address)
+        for channel in channels:  # the same connections, made anew by gRPC
+            grpc.channel_ready_future(channel).result(timeout=BOUND)
+        self.assertEqual([self.score(channel) for channel in channels], before)
+        self.assertEqual(again.stop(), 0)
+        self.assertFalse(server.port_file.exists())
+
+
+@unittest.skipUnless(os.environ.get("GLOWWORM_NIGHTLY"), "waits for keepalive, 40 s: tests/nightly.sh")
+class HalfOpenTest(FaultsCase):
+    KEEPALIVE = 30 + 10  # seconds, server/listener.cc: the time and then the timeout
+    HANDSHAKE = 10
+    CLIENT = """
+import sys, threading, grpc
+channel = grpc.insecure_channel(sys.argv[1])
+forever = iter(lambda: threading.Event().wait(), None)
+next(channel.stream_stream("/glowworm.v1.DensityService/StreamLogLikelihood")(forever))
+"""
+
+    def test_peers_that_are_gone_are_dropped(self):
+        server = self.serve()
+        server.metric("glowworm_requests_in_flight")
+        before = len(self.descriptors(server))
+        clients = [subprocess.Popen([sys.executable, "-c", self.CLIENT, server.address]) for _ in range(3)]
+        for client in clients:
+            self.addCleanup(client.wait)
+            self.addCleanup(client.kill)
+        wait_until(lambda: server.metric("glowworm_requests_in_flight") == len(clients))
+        silent = [self.connect(server) for _ in range(5)]
+        for connection in silent:
+            self.assertTrue(self.answers(connection, BOUND))  # and it says nothing more
+        for client in clients:
+            client.send_signal(signal.SIGSTOP)
+        begin = time.monotonic()
+        wait_until(lambda: server.metric("glowworm_requests_in_flight") == 0, 2 * BOUND)
+        self.at_most("peers that stand still hold their streams", time.monotonic() - begin, self.KEEPALIVE + 10, "s")
+        wait_until(lambda: len(self.descriptors(server)) <= before, 2 * BOUND)
+        self.at_most("peers that stand still hold their descriptors", time.monotonic() - begin, self.KEEPALIVE + 10,
+                     "s")
+
+    def test_a_peer_that_never_speaks_is_dropped(self):
+        server = self.serve("--metrics=")
+        before = len(self.descriptors(server))
+        begin = time.monotonic()
+        for _ in range(5):
+            self.connect(server)
+        wait_until(lambda: len(self.descriptors(server)) >= before + 5)
+        wait_until(lambda: len(self.descriptors(server)) <= before)
+        self.at_most("peers that never speak hold their descriptors", time.monotonic() - begin, self.HANDSHAKE + 10,
+                     "s")
+
+
+class MemoryTest(FaultsCase):
+    """Where address space runs out: an answer is right or there is none, and nothing hangs."""
+    # 1: with a line. gRPC aborts where it cannot allocate.
+    CLEAN_ENDS = (1, -signal.SIGABRT)
+    LOADER = 127  # of the binary itself
+
+    def limit_memory(self, server, size):
+        resource.prlimit(server.process.pid, resource.RLIMIT_AS, (size, resource.RLIM_INFINITY))
+
+    def address_space(self, server):
+        status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
+        return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmSize")))
+
+    def test_a_start_serves_or_ends(self):
+        root = e2e.repository()
+        e2e.write_slow_flow(root / "slow" / "1" / "flow.safetensors", 1024)  # 38 MB of weights
+        ends = []
+        for megabytes in (192, 256, 320, 384, 512, 768):
+            process = subprocess.Popen(
+                ["prlimit", f"--as={megabytes << 20}", e2e.BINARY, f"--repository={root}", "--listen=127.0.0.1:0",
+                 "--metrics=", "--lame_duck_ms=0", "--threads=2"],
+                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            self.addCleanup(process.kill)
+            for line in process.stderr:
+                if " serving " in line:
+                    process.send_signal(signal.SIGTERM)
+            process.stderr.close()
+            ends.append(process.wait(BOUND))
+        self.assertLessEqual(set(ends), {0, self.LOADER, *self.CLEAN_ENDS}, ends)
+        self.assertNotEqual(ends[0], 0, "the least is too little")
+
+    def test_calls_are_right_or_refused(self):
+        server = self.serve("--threads=2", "--metrics=", "--max_queue_rows=10000000")
+        request = pb.LogLikelihoodRequest(x=e2e.tensor(np.full((65536, 3), 0.25, "f4")))
+        want = self.score(server.channel())[0]
+        ends = collections.Counter()
+        for spare in (256, 64, 16, 4):  # megabytes
+            channels = [server.channel() for _ in range(8)]
+            self.limit_memory(server, self.address_space(server) + (spare << 20))
+            calls = [e2e.rpc.DensityServiceStub(channel).LogLikelihood.future(request)
+                     for channel in channels for _ in range(4)]
+            for call in calls:
+                call.exception(BOUND)  # waits; no deadline, by which the server would judge a call
+                ends[call.code().name] += 1
+                if call.code() == grpc.StatusCode.OK:
+                    self.assertEqual(set(call.result().log_likelihood), {want})
+            if "UNAVAILABLE" in ends:
+                self.assertIn(server.exit_code(), self.CLEAN_ENDS)
+                break
+            self.limit_memory(server, resource.RLIM_INFINITY)
+            self.assertEqual(self.score(server.channel())[0], want)
+        self.assertLessEqual(set(ends), {"OK", "RESOURCE_EXHAUSTED", "UNAVAILABLE"})
 
 
 if __name__ == "__main__":

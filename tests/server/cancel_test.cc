@@ -225,17 +225,15 @@ class CancelTest : public RunningServerTest {
 TEST_F(CancelTest, AsSoonAsTheyStart) { CancelAtOnce(stub(), 1000); }
 
 TEST_F(CancelTest, WhileTheyWaitInTheQueue) {
-  constexpr int kWaves = 10, kWaiting = 99;  // with the one that they wait for, what a connection carries
+  constexpr int kWaves = 10, kCalls = 99;  // with one more, what a connection carries
   for (int wave = 0; wave < kWaves; ++wave) {
-    Calls first(stub()), waiting(stub());
-    first.Start(Score("slowest", 400));  // a hundred batches, of which few are computed
-    for (int i = 0; i < kWaiting; ++i) waiting.Start(Score("slowest", 1));
-    AwaitMetric("glowworm_requests_in_flight", 1 + kWaiting);
-    waiting.Cancel();
-    EXPECT_EQ(waiting.Await(StatusCode::CANCELLED), kWaiting);
-    AwaitMetric("glowworm_requests_in_flight", 1);  // theirs are gone, the one that computes is not
-    first.Cancel();
-    EXPECT_EQ(first.Await(StatusCode::CANCELLED), 1);
+    Calls patient(stub()), others(stub());
+    for (int i = 0; i < kCalls; ++i) others.Start(Score("slowest", 8));  // some twenty seconds, all together
+    patient.Start(Score("slowest", 8));
+    AwaitMetric("glowworm_requests_in_flight", kCalls + 1);
+    others.Cancel();
+    EXPECT_EQ(others.Await(StatusCode::CANCELLED), kCalls);
+    EXPECT_EQ(patient.Await(StatusCode::OK), 1);
   }
 }
 
