@@ -26,8 +26,9 @@ void Health::Shutdown() {
   MutexLock lock(&mutex_);
   shut_down_ = true;
   for (const auto& [service, serving] : serving_) {
-    if (service != kLiveness) SetLocked(service, false);
+    if (service != kLiveness && !service.empty()) SetLocked(service, false);
   }
+  SetLocked("", false);  // who hears it of the whole finds it true of every part
 }
 
 void Health::Set(const std::string& service, bool serving) {

@@ -10,12 +10,8 @@
 #include <atomic>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
-#include <exception>
 #include <memory>
-#include <new>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -29,6 +25,7 @@
 #include "server/flags.h"
 #include "server/healthcheck.h"
 #include "server/log.h"
+#include "server/out_of_resources.h"
 #include "server/server.h"
 #include "server/stop_signal.h"
 #include "server/watchdog.h"
@@ -46,22 +43,6 @@ void RaiseDescriptorLimit() {
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-// A library that cannot have memory or a thread throws where nothing can be done about it: the process ends
-// with a line and no dump. Anything else is a bug, and dumps.
-[[noreturn]] void EndForWantOfResources() {
-  try {
-    if (const std::exception_ptr thrown = std::current_exception()) std::rethrow_exception(thrown);
-  } catch (const std::bad_alloc&) {
-    std::fputs("glowworm-server: there is not enough memory\n", stderr);
-    _exit(kCannotServe);
-  } catch (const std::system_error& error) {
-    std::fprintf(stderr, "glowworm-server: no thread is to be had: %s\n", error.what());
-    _exit(kCannotServe);
-  } catch (...) {
-  }
-  std::abort();
 }
 
 // Why the server ends, if not by a signal from outside. Thread-safe.
@@ -163,7 +144,7 @@ int main(int argc, char** argv) {
     if (!status.ok()) std::fprintf(stderr, "glowworm-server: %s\n", std::string(status.message()).c_str());
     return status.ok() ? 0 : 1;
   }
-  std::set_terminate(EndForWantOfResources);
+  glowworm::EndWhenOutOfResources();
   // Debian builds Abseil with its search for deadlocks on, which every lock of gRPC pays for.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   glowworm::BlockStopSignals();

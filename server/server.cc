@@ -16,6 +16,7 @@
 #include "server/cpu_quota.h"
 #include "server/idle_thread.h"
 #include "server/log.h"
+#include "server/out_of_resources.h"
 #include "server/served_model.h"
 #include "server/version.h"
 
@@ -67,6 +68,7 @@ absl::Status Server::ReadCredentials() {
 }
 
 absl::Status Server::StartPool() {
+  const MayRunOut here;
   PoolOptions pool;
   pool.workers = options_.threads > 0 ? static_cast<int>(options_.threads) : DefaultWorkers();
   pool.max_bytes = options_.max_process_bytes;
@@ -157,6 +159,7 @@ absl::StatusOr<std::shared_ptr<const ServedModel>> Server::Load(const std::strin
   absl::StatusOr<std::shared_ptr<const ServedModel>> model = nullptr;
   const auto load = [&] {
     try {
+      const MayRunOut here;
       absl::StatusOr<std::unique_ptr<const Flow>> flow = Flow::Load(path, flow_options);
       if (!flow.ok()) {
         model = flow.status();

@@ -3,6 +3,7 @@ goes to the reliability report."""
 import collections
 import os
 import pathlib
+import re
 import resource
 import signal
 import socket
@@ -91,11 +92,11 @@ class FaultsCase(unittest.TestCase):
 class DescriptorTest(FaultsCase):
     INTERVAL = 1
 
-    def exhaust(self, server):
-        """600 connections to a server that may hold 256 descriptors; all closed again."""
+    def exhaust(self, server, full):
+        """600 connections to a server that may hold 256 descriptors; closed again once `full` has returned."""
         self.limit_descriptors(server, 256)
         connections = [self.connect(server) for _ in range(600)]
-        wait_until(lambda: len(self.descriptors(server)) >= 256)
+        full()
         for connection in connections:
             connection.close()
 
@@ -110,7 +111,7 @@ class DescriptorTest(FaultsCase):
     def test_without_the_watchdog_a_server_that_ran_out_never_accepts_again(self):
         """The control: were this gRPC to recover by itself, the next test would show nothing."""
         server = self.serve("--watchdog_interval=0")
-        self.exhaust(server)
+        self.exhaust(server, lambda: wait_until(lambda: len(self.descriptors(server)) >= 256))
         wait_until(lambda: len(self.descriptors(server)) < 200)
         self.assertFalse(self.answers(self.connect(server), 3))
         self.assertIsNone(server.process.poll())
@@ -121,7 +122,7 @@ class DescriptorTest(FaultsCase):
         channel = server.channel()  # stays usable until the end
         before = self.score(channel)
         begin = time.monotonic()
-        self.exhaust(server)
+        self.exhaust(server, lambda: server.wait_for("watchdog failures=1"))
         server.wait_for("takes no connections and ends")
         seconds = time.monotonic() - begin
         self.assertEqual(server.exit_code(), 3)
@@ -135,7 +136,7 @@ class DescriptorTest(FaultsCase):
     def test_the_watchdog_sees_through_tls(self):
         pair = certificates.Authority(tempfile.mkdtemp(dir=e2e.TEMPORARY)).issue("server")
         server = self.serve(f"--watchdog_interval={self.INTERVAL}s", f"--tls_cert={pair.cert}", f"--tls_key={pair.key}")
-        self.exhaust(server)
+        self.exhaust(server, lambda: server.wait_for("watchdog failures=1"))
         server.wait_for(f"takes no connections and ends: {server.address}")
         self.assertEqual(server.exit_code(), 3)
 
@@ -171,16 +172,16 @@ class DescriptorTest(FaultsCase):
         e2e.write_slow_flow(root / "slow" / "1" / "flow.safetensors", 128)
         server = self.serve(f"--watchdog_interval={self.INTERVAL}s", root=root)
         request = pb.LogLikelihoodRequest(x=e2e.tensor(np.zeros((4, 2, 32, 32), "f4")))
-        over = time.monotonic() + 5 * self.INTERVAL
+        stubs = [server.stub() for _ in range(16)]
         codes, slowest = collections.Counter(), 0.0
 
-        def client():
-            stub = server.stub()
-            while time.monotonic() < over:
+        def client(stub):
+            while not codes or time.monotonic() < over:
                 codes[e2e.outcome(lambda: stub.LogLikelihood(request, timeout=BOUND))[0]] += 1
 
         burners = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * os.cpu_count())]
-        clients = [threading.Thread(target=client) for _ in range(16)]
+        clients = [threading.Thread(target=client, args=[stub]) for stub in stubs]
+        over = time.monotonic() + 5 * self.INTERVAL
         try:
             for thread in clients:
                 thread.start()
@@ -272,8 +273,9 @@ next(channel.stream_stream("/glowworm.v1.DensityService/StreamLogLikelihood")(fo
 
 class MemoryTest(FaultsCase):
     """Where address space runs out: an answer is right or there is none, and nothing hangs."""
-    # 1: with a line. gRPC aborts where it cannot allocate.
+    # 1: with a line. gRPC aborts where its own malloc fails.
     CLEAN_ENDS = (1, -signal.SIGABRT)
+    LINE = "not enough memory|no thread is to be had"
     LOADER = 127  # of the binary itself
 
     def limit_memory(self, server, size):
@@ -306,7 +308,7 @@ class MemoryTest(FaultsCase):
         request = pb.LogLikelihoodRequest(x=e2e.tensor(np.full((65536, 3), 0.25, "f4")))
         want = self.score(server.channel())[0]
         ends = collections.Counter()
-        for spare in (256, 64, 16, 4):  # megabytes
+        for spare in (64, 32, 16, 4):  # megabytes
             channels = [server.channel() for _ in range(8)]
             self.limit_memory(server, self.address_space(server) + (spare << 20))
             calls = [e2e.rpc.DensityServiceStub(channel).LogLikelihood.future(request)
@@ -318,6 +320,8 @@ class MemoryTest(FaultsCase):
                     self.assertEqual(set(call.result().log_likelihood), {want})
             if "UNAVAILABLE" in ends:
                 self.assertIn(server.exit_code(), self.CLEAN_ENDS)
+                if server.exit_code() == 1:
+                    self.assertTrue(any(re.search(self.LINE, line) for line in server.lines), server.lines[-3:])
                 break
             self.limit_memory(server, resource.RLIM_INFINITY)
             self.assertEqual(self.score(server.channel())[0], want)
