@@ -40,7 +40,8 @@ class DirectTest(unittest.TestCase):
                 self.assertGreater(self.strike(name)["sent"], 0)
 
     def test_a_client_that_pings_too_often_is_sent_away(self):
-        self.assertEqual(self.strike("ping_flood")["closed"], 1)
+        # What arrives faster than gRPC parses it waits in buffers that the listener's quota bounds.
+        self.assertEqual(self.strike("ping_flood", LIMIT_MB + SLACK_MB)["closed"], 1)
 
     def test_streams_that_the_server_must_reset_close_their_connection(self):
         seen = self.strike("made_you_reset")
