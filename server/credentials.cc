@@ -75,9 +75,10 @@ absl::Status Credentials::ReadTls() {
   if (!read.ok()) return read.status();
   const std::shared_ptr<const TlsMaterial> now = tls_->Get();
   if (now != nullptr && Same(*now, *read)) return absl::OkStatus();
-  metrics_->SetCertificateEnd(read->not_after);
-  Tell(*read);
-  tls_->Set(std::make_shared<const TlsMaterial>(*std::move(read)));
+  const auto taken = std::make_shared<const TlsMaterial>(*std::move(read));
+  tls_->Set(taken);  // before it is told, so that who reads the line finds it so
+  metrics_->SetCertificateEnd(taken->not_after);
+  Tell(*taken);
   return absl::OkStatus();
 }
 
@@ -93,9 +94,10 @@ absl::Status Credentials::ReadTokens() {
   }
   const std::shared_ptr<const TokenTable> now = tokens_->Get();
   if (now != nullptr && *now == *read) return absl::OkStatus();
-  LogInfo(absl::StrCat("credentials loaded what=tokens count=", read->size()));
+  const auto taken = std::make_shared<const TokenTable>(*std::move(read));
+  tokens_->Set(taken);
+  LogInfo(absl::StrCat("credentials loaded what=tokens count=", taken->size()));
   if (file->readable_by_all) LogWarning("credentials what=tokens: everybody may read the tokens' file");
-  tokens_->Set(std::make_shared<const TokenTable>(*std::move(read)));
   return absl::OkStatus();
 }
 

@@ -94,7 +94,12 @@ Seen Look(int at, const fs::path& path) {
   if (error.value() != ENOENT && error.value() != ENOTDIR) {
     out.error = CannotBeRead(path.filename().string(), error.message());
   } else if (struct stat link; fstatat(at, path.c_str(), &link, AT_SYMLINK_NOFOLLOW) == 0) {
-    out.error = CannotBeRead(path.filename().string(), "it is a symbolic link to nothing");
+    if (S_ISLNK(link.st_mode)) {
+      out.error = CannotBeRead(path.filename().string(), "it is a symbolic link to nothing");
+    } else {  // it came between the two looks
+      out.there = true;
+      out.info = link;
+    }
   }
   return out;
 }

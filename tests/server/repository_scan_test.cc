@@ -111,6 +111,28 @@ TEST_F(RepositoryScanTest, ARootThatIsRenamedMeanwhileShowsAllOfItsModelsOrNone)
   EXPECT_GT(none, 0);
 }
 
+TEST_F(RepositoryScanTest, AFileThatComesBetweenTwoLooksIsThereAndNoError) {
+  const fs::path file = Put("digits/1/flow.safetensors");
+  const fs::path unfinished = file.string() + ".unfinished";
+  std::atomic<bool> stop{false};
+  std::thread renamer([&] {
+    while (!stop) {
+      fs::rename(file, unfinished);
+      fs::rename(unfinished, file);
+    }
+  });
+  size_t there = 0, missing = 0;
+  for (int i = 0; i < 40'000 && (i < 4'000 || there == 0 || missing == 0); ++i) {
+    const FoundVersion found = ScanModel(root_.string(), "digits")->versions.at(1);
+    EXPECT_TRUE(found.error.ok()) << found.error;
+    ++(found.has_file ? there : missing);
+  }
+  stop = true;
+  renamer.join();
+  EXPECT_GT(there, 0);
+  EXPECT_GT(missing, 0);
+}
+
 TEST_F(RepositoryScanTest, ASignatureShowsAWriteWhoseTimeWasSetBack) {
   const std::string path = Put("digits/1/flow.safetensors", "one").string();
   const FileSignature before = SignatureOf(path);
