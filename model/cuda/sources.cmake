@@ -1,0 +1,6 @@
+# The sources of the CUDA executor. Included by model/cuda/CMakeLists.txt, which has nvcc compile them for devices, and
+# by tests/model/cuda/CMakeLists.txt, which has the C++ compiler compile them for the host.
+set(GLOWWORM_CUDA_KERNELS
+  pointwise.cu
+  product.cu)
+list(TRANSFORM GLOWWORM_CUDA_KERNELS PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
