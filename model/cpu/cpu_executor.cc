@@ -14,10 +14,10 @@
 #include "absl/strings/str_cat.h"
 #include "model/cpu/float_mode.h"
 #include "model/cpu/program.h"
-#include "model/cpu/row_io.h"
 #include "model/cpu/row_width.h"
 #include "model/cpu/workspace.h"
 #include "model/philox.h"
+#include "model/row_io.h"
 
 namespace glowworm {
 namespace {
@@ -117,7 +117,7 @@ class CpuExecutor final : public Executor {
       Load(rows[r].z, 1, event_.size(), rows[r].context, r, tile.state.latent, &tile);
     }
     const double* x = Inverse(&tile);
-    for (size_t r = 0; r < rows.size(); ++r) FinishInverse(x, tile, r, rows[r].x, rows[r].status);
+    for (size_t r = 0; r < rows.size(); ++r) Finish(x, tile, r, rows[r].x, rows[r].status);
     workspace->arena.Release(mark);
   }
 
@@ -137,11 +137,12 @@ class CpuExecutor final : public Executor {
       PhiloxNormals(row.seed, row.index, row.temperature, event_.size(),
                     tile.state.latent + r * event_.size());
       if (num_classes_ == 0) continue;
-      tile.state.class_label[r] = row.class_label >= 0 ? row.class_label : DrawClass(row.seed, row.index);
+      tile.state.class_label[r] =
+          row.class_label >= 0 ? row.class_label : DrawClass(row.seed, row.index, cumulative_class_weight_);
       if (row.class_drawn != nullptr) *row.class_drawn = tile.state.class_label[r];
     }
     const double* x = Inverse(&tile);
-    for (size_t r = 0; r < rows.size(); ++r) FinishInverse(x, tile, r, rows[r].x, rows[r].status);
+    for (size_t r = 0; r < rows.size(); ++r) Finish(x, tile, r, rows[r].x, rows[r].status);
     workspace->arena.Release(mark);
   }
 
@@ -246,57 +247,17 @@ class CpuExecutor final : public Executor {
     return sum + most + std::log(total);
   }
 
+  static RowFlags FlagsOf(const TileBuffers& tile, size_t r) {
+    return {tile.finite[r] != 0, tile.state.outside[r] != 0, tile.state.overflow[r] != 0};
+  }
   void Finish(const EncodeRow& row, const TileBuffers& tile, size_t r) const {
-    *row.log_likelihood = LogLikelihood(tile.state, r);
-    *row.status = RowStatus::kOk;
-    if (!tile.finite[r]) {
-      *row.status = RowStatus::kNonFiniteInput;
-    } else if (tile.state.outside[r]) {
-      *row.status = RowStatus::kOutOfSupport;
-    } else if (tile.state.overflow[r] || !std::isfinite(*row.log_likelihood)) {
-      *row.status = RowStatus::kNonFiniteResult;
-    }
-    if (*row.status == RowStatus::kOutOfSupport) {
-      *row.log_likelihood = -std::numeric_limits<double>::infinity();
-    } else if (*row.status != RowStatus::kOk) {
-      *row.log_likelihood = std::numeric_limits<double>::quiet_NaN();
-    }
-    if (row.z.data == nullptr) return;
-    const double* z = tile.state.latent + r * event_.size();
-    if (*row.status == RowStatus::kOk && !Fits(z, row.z)) *row.status = RowStatus::kNonFiniteResult;
-    if (*row.status == RowStatus::kOk) {
-      WriteRow(z, 1, event_.size(), row.z);
-    } else {
-      WriteNan(event_.size(), row.z);
-    }
+    const double* z = tile.state.latent == nullptr ? nullptr : tile.state.latent + r * event_.size();
+    FinishEncode(row, FlagsOf(tile, r), LogLikelihood(tile.state, r), z, event_.size());
   }
-
-  // Whether every number of a row is finite and stays so in the output's type.
-  bool Fits(const double* row, const RowOutput& output) const {
-    const double limit = output.dtype == DataType::kFloat32 ? std::numeric_limits<float>::max()
-                                                            : std::numeric_limits<double>::max();
-    return std::all_of(row, row + event_.size(), [&](double v) { return std::abs(v) <= limit; });
-  }
-
-  void FinishInverse(const double* x, const TileBuffers& tile, size_t r, const RowOutput& output,
-                     RowStatus* status) const {
-    const double* row = x + r * event_.size();
-    const bool fits = !tile.state.overflow[r] && Fits(row, output);
-    *status = !tile.finite[r] ? RowStatus::kNonFiniteInput
-              : fits          ? RowStatus::kOk
-                              : RowStatus::kNonFiniteResult;
-    if (*status == RowStatus::kOk) {
-      WriteRow(row, event_.channels, event_.positions(), output);
-    } else {
-      WriteNan(event_.size(), output);
-    }
-  }
-
-  int DrawClass(uint64_t seed, uint64_t index) const {
-    const double u = PhiloxUniforms(seed, index, kClassBlock).u1;
-    const auto k = std::find_if(cumulative_class_weight_.begin(), cumulative_class_weight_.end(),
-                                [&](double cumulative) { return u <= cumulative; });
-    return static_cast<int>(std::min<int64_t>(k - cumulative_class_weight_.begin(), num_classes_ - 1));
+  void Finish(const double* x, const TileBuffers& tile, size_t r, const RowOutput& output,
+              RowStatus* status) const {
+    FinishInverse(x + r * event_.size(), FlagsOf(tile, r), event_.channels, event_.positions(), output,
+                  status);
   }
 
   // Makes the workspaces: carries one full tile both ways through the first, without its products, to see how
