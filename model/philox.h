@@ -1,6 +1,7 @@
 // Normals as a pure function of (seed, sample index, latent index): Philox4x32-10 (Salmon et al. 2011,
 // "Parallel random numbers: as easy as 1, 2, 3") and Box-Muller in float64, so that any split of a request
-// draws the same numbers. Tested by tests/model/philox_test.cc.
+// draws the same numbers, on the host and on a device. Tested by tests/model/philox_test.cc and
+// tests/model/cuda/noise_test.cc.
 
 #ifndef GLOWWORM_MODEL_PHILOX_H_
 #define GLOWWORM_MODEL_PHILOX_H_
@@ -9,9 +10,12 @@
 #include <cmath>
 #include <cstdint>
 
+#include "model/host_device.h"
+
 namespace glowworm {
 
-inline std::array<uint32_t, 4> Philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) {
+GLOWWORM_HOST_DEVICE inline std::array<uint32_t, 4> Philox4x32(std::array<uint32_t, 4> counter,
+                                                               std::array<uint32_t, 2> key) {
   for (int round = 0; round < 10; ++round) {
     if (round > 0) {
       key[0] += 0x9E3779B9u;
@@ -29,7 +33,7 @@ inline std::array<uint32_t, 4> Philox4x32(std::array<uint32_t, 4> counter, std::
 struct UniformPair {
   double u1, u2;
 };
-inline UniformPair PhiloxUniforms(uint64_t seed, uint64_t index, uint64_t block) {
+GLOWWORM_HOST_DEVICE inline UniformPair PhiloxUniforms(uint64_t seed, uint64_t index, uint64_t block) {
   const auto low = [](uint64_t v) { return static_cast<uint32_t>(v); };
   const auto high = [](uint64_t v) { return static_cast<uint32_t>(v >> 32); };
   const std::array<uint32_t, 4> w =
@@ -40,14 +44,23 @@ inline UniformPair PhiloxUniforms(uint64_t seed, uint64_t index, uint64_t block)
   return {static_cast<double>(a + 1) * kUlp, static_cast<double>(c) * kUlp};
 }
 
+// The normals 2 block and 2 block + 1 of sample `index`.
+struct NormalPair {
+  double even, odd;
+};
+GLOWWORM_HOST_DEVICE inline NormalPair PhiloxNormalPair(uint64_t seed, uint64_t index, uint64_t block) {
+  constexpr double kTwoPi = 6.283185307179586476925286766559;
+  const UniformPair u = PhiloxUniforms(seed, index, block);
+  const double radius = std::sqrt(-2.0 * std::log(u.u1));
+  return {radius * std::cos(kTwoPi * u.u2), radius * std::sin(kTwoPi * u.u2)};
+}
+
 // noise[d] = scale * (normal d of sample `index`), d = 0 .. count-1.
 inline void PhiloxNormals(uint64_t seed, uint64_t index, double scale, int64_t count, double* noise) {
-  constexpr double kTwoPi = 6.283185307179586476925286766559;
   for (int64_t d = 0; d < count; d += 2) {
-    const UniformPair u = PhiloxUniforms(seed, index, static_cast<uint64_t>(d) / 2);
-    const double radius = std::sqrt(-2.0 * std::log(u.u1));
-    noise[d] = scale * (radius * std::cos(kTwoPi * u.u2));
-    if (d + 1 < count) noise[d + 1] = scale * (radius * std::sin(kTwoPi * u.u2));
+    const NormalPair pair = PhiloxNormalPair(seed, index, static_cast<uint64_t>(d) / 2);
+    noise[d] = scale * pair.even;
+    if (d + 1 < count) noise[d + 1] = scale * pair.odd;
   }
 }
 
