@@ -1,9 +1,5 @@
-// SequentialNet<T>: an autoregressive layer's network, evaluated feature by feature for 16 rows at once: each
-// unit is computed once, as soon as the features that it depends on are known, so that all D steps together
-// cost about one pass of the net and not D. Tested by tests/model/differential_test.cc.
-//
-// The units of every value in the net are sorted by degree (model/masked_net.h). A product's step d is then a
-// dense block: the units of degree d by the inputs of degree 0 .. d.
+// SequentialNet<T>: an autoregressive layer's network, evaluated feature by feature for 16 rows at once, at
+// about the cost of one pass of the net: model/sequential_plan.h. Tested by tests/model/differential_test.cc.
 
 #ifndef GLOWWORM_MODEL_CPU_SEQUENTIAL_NET_H_
 #define GLOWWORM_MODEL_CPU_SEQUENTIAL_NET_H_
@@ -14,6 +10,7 @@
 
 #include "model/cpu/arena.h"
 #include "model/flow_spec.h"
+#include "model/sequential_plan.h"
 
 namespace glowworm {
 
@@ -34,36 +31,20 @@ class SequentialNet {
   const T* Output(int64_t j, const T* scratch) const;
 
  private:
-  static constexpr int kFeatures = 0, kContext = 1;  // the first two values
-  static constexpr int64_t kUnits = 4;               // that a product computes side by side
-  // A value in the net: units sorted by degree, (units, 16) in the scratch.
-  struct Value {
-    int64_t at = 0;              // in the scratch
-    std::vector<int64_t> place;  // (units): where a unit stands among the sorted ones
-    std::vector<int64_t> up_to;  // (D + 2): [d] = units of a degree below d
-    int64_t size() const { return static_cast<int64_t>(place.size()); }
-  };
+  static constexpr int64_t kUnits = 4;  // that a product computes side by side
+  using Value = SequentialPlan::Value;  // in the scratch: (units, 16) from at * 16
+  using Apply = SequentialPlan::Apply;
+  using Select = SequentialPlan::Select;
+  using Add = SequentialPlan::Add;
   struct Multiply {
     int from, to;
     std::vector<T> weight;       // per degree, per 4 of its units: (inputs of degree 0 .. d, 4)
     std::vector<int64_t> begin;  // (D + 1) of each degree's weights
     std::vector<T> bias;         // (units), sorted
   };
-  struct Apply {
-    int from, to;  // of the same units
-    Activation activation;
-  };
-  struct Select {  // to's unit j <- from's unit source[j], for the units that `from` has
-    int from, to;
-    std::vector<int64_t> source, target;  // sorted places, by degree of the target
-    std::vector<int64_t> up_to;           // (D + 2) as Value's, over source and target
-  };
-  struct Add {                                 // to_j = a_j + b_j [* gate_j]
-    int a, b, gate, to;                        // gate -1: none
-    std::vector<int64_t> in_a, in_b, in_gate;  // (units of to), sorted places
-  };
   using Step = std::variant<Multiply, Apply, Select, Add>;
-  class Builder;
+
+  Multiply Pack(const SequentialPlan::Multiply& step) const;
 
   void Advance(int64_t degree, T* scratch) const;
   void Do(const Multiply& step, int64_t degree, T* scratch) const;

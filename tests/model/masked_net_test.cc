@@ -1,4 +1,5 @@
-// model/masked_net.h: degrees are read off the zeros of the weights.
+// model/masked_net.h: degrees are read off the zeros of the weights; model/sequential_plan.h: units are
+// sorted by them.
 
 #include "model/masked_net.h"
 
@@ -6,6 +7,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "model/sequential_plan.h"
 
 namespace glowworm {
 namespace {
@@ -46,6 +48,18 @@ TEST(MaskedNetTest, ContextHasDegreeZero) {
 
 TEST(MaskedNetTest, ANetThatReadsOnlyEarlierFeaturesIsAccepted) {
   EXPECT_TRUE(CheckAutoregressive(OneProduct(), kOrder, 2, 0).ok());
+}
+
+TEST(MaskedNetTest, ThePlanComputesEachUnitOnceFromTheInputsUpToItsDegree) {
+  const SequentialPlan plan(OneProduct(), kOrder, 0);
+  const SequentialPlan::Value& out = plan.values[plan.output];
+  EXPECT_THAT(out.place, ElementsAre(2, 3, 4, 5, 0, 1));  // of degrees 1 1 2 2 0 0
+  EXPECT_THAT(out.up_to, ElementsAre(0, 2, 4, 6, 6));
+  ASSERT_EQ(plan.steps.size(), 1);
+  const auto& multiply = std::get<SequentialPlan::Multiply>(plan.steps[0]);
+  EXPECT_THAT(multiply.begin, ElementsAre(0, 0, 2, 6));
+  EXPECT_THAT(multiply.weight, ElementsAre(1, 1,          // of feature 2
+                                           1, 1, 0, 1));  // of features 2 and 0
 }
 
 TEST(MaskedNetTest, ANetThatReadsItsOwnOrALaterFeatureIsRefusedByName) {

@@ -1,19 +1,18 @@
-// SequentialNet<T>'s constructor: a Net -> values sorted by degree, and steps between them. Twin:
-// sequential_net.cc runs the steps.
+// Implements model/sequential_plan.h: a Net -> values sorted by degree, and steps between them.
+
+#include "model/sequential_plan.h"
 
 #include <algorithm>
 #include <numeric>
 #include <utility>
 
-#include "model/cpu/sequential_net.h"
 #include "model/masked_net.h"
 
 namespace glowworm {
 
-template <typename T>
-class SequentialNet<T>::Builder {
+class SequentialPlan::Builder {
  public:
-  Builder(SequentialNet* net, int64_t num_degrees) : net_(net), num_degrees_(num_degrees) {}
+  Builder(SequentialPlan* plan, int64_t num_degrees) : plan_(plan), num_degrees_(num_degrees) {}
 
   int AddValue(Degrees degrees) {
     Value value;
@@ -26,11 +25,11 @@ class SequentialNet<T>::Builder {
     value.up_to.assign(num_degrees_ + 1, 0);
     for (int64_t d : degrees) ++value.up_to[d + 1];
     std::partial_sum(value.up_to.begin(), value.up_to.end(), value.up_to.begin());
-    value.at = net_->scratch_size_;
-    net_->scratch_size_ += value.size() * kLane;
-    net_->values_.push_back(std::move(value));
+    value.at = plan_->num_units;
+    plan_->num_units += value.size();
+    plan_->values.push_back(std::move(value));
     degrees_.push_back(std::move(degrees));
-    return static_cast<int>(net_->values_.size()) - 1;
+    return static_cast<int>(plan_->values.size()) - 1;
   }
 
   int AddOps(const Net& net, int current) {
@@ -39,7 +38,7 @@ class SequentialNet<T>::Builder {
         current = AddDense(*dense, current);
       } else if (const auto* activation = std::get_if<Activation>(&op.op)) {
         const int to = AddValue(degrees_[current]);
-        net_->steps_.push_back(Apply{current, to, *activation});
+        plan_->steps.push_back(Apply{current, to, *activation});
         current = to;
       } else if (std::holds_alternative<ConcatContext>(op.op)) {
         current = AddContext(current);
@@ -53,41 +52,33 @@ class SequentialNet<T>::Builder {
  private:
   int AddDense(const Dense& dense, int from) {
     const int to = AddValue(DegreesAfter(dense, degrees_[from]));
-    const Value& in = net_->values_[from];
-    const Value& out = net_->values_[to];
+    const Value& in = plan_->values[from];
+    const Value& out = plan_->values[to];
     Multiply step;
     step.from = from;
     step.to = to;
-    step.bias.assign(dense.out, T(0));
+    step.bias.assign(dense.out, 0.0);
     std::vector<int64_t> unit_at(dense.out), input_at(dense.in);  // sorted place -> number
     for (int64_t o = 0; o < dense.out; ++o) unit_at[out.place[o]] = o;
     for (int64_t i = 0; i < dense.in; ++i) input_at[in.place[i]] = i;
-    for (int64_t o = 0; o < dense.out && !dense.bias.empty(); ++o) {
-      step.bias[out.place[o]] = static_cast<T>(dense.bias[o]);
-    }
+    for (int64_t o = 0; o < dense.out && !dense.bias.empty(); ++o) step.bias[out.place[o]] = dense.bias[o];
     for (int64_t d = 0; d < num_degrees_; ++d) {
       step.begin.push_back(static_cast<int64_t>(step.weight.size()));
-      const int64_t inputs = in.up_to[d + 1];
-      for (int64_t first = out.up_to[d]; first < out.up_to[d + 1]; first += kUnits) {
-        for (int64_t i = 0; i < inputs; ++i) {
-          for (int64_t u = first; u < first + kUnits; ++u) {
-            const bool exists = u < out.up_to[d + 1];
-            step.weight.push_back(exists ? static_cast<T>(dense.weight[unit_at[u] * dense.in + input_at[i]])
-                                         : T(0));
-          }
+      for (int64_t u = out.up_to[d]; u < out.up_to[d + 1]; ++u) {
+        for (int64_t i = 0; i < in.up_to[d + 1]; ++i) {
+          step.weight.push_back(dense.weight[unit_at[u] * dense.in + input_at[i]]);
         }
       }
     }
-    step.weight.shrink_to_fit();
-    net_->steps_.push_back(std::move(step));
+    plan_->steps.push_back(std::move(step));
     return to;
   }
 
   int AddContext(int from) {
     Degrees degrees = degrees_[from];
-    degrees.insert(degrees.end(), net_->context_size_, 0);
+    degrees.insert(degrees.end(), plan_->values[kContext].size(), 0);
     const int to = AddValue(std::move(degrees));
-    const int64_t width = net_->values_[from].size();
+    const int64_t width = plan_->values[from].size();
     AddSelect(from, to, 0);
     AddSelect(kContext, to, width);
     return to;
@@ -95,8 +86,8 @@ class SequentialNet<T>::Builder {
 
   // Unit j of `from` becomes unit first + j of `to`.
   void AddSelect(int from, int to, int64_t first) {
-    const Value& in = net_->values_[from];
-    const Value& out = net_->values_[to];
+    const Value& in = plan_->values[from];
+    const Value& out = plan_->values[to];
     Select step;
     step.from = from;
     step.to = to;
@@ -109,7 +100,7 @@ class SequentialNet<T>::Builder {
       step.target.push_back(out.place[first + unit]);
     }
     step.up_to = in.up_to;  // a unit keeps its degree
-    net_->steps_.push_back(std::move(step));
+    plan_->steps.push_back(std::move(step));
   }
 
   int AddResidual(const Residual& residual, int from) {
@@ -119,40 +110,35 @@ class SequentialNet<T>::Builder {
       const ContextGate& g = *residual.context_gate;
       const int raw = AddDense(Dense{g.out, g.context_size, g.weight, g.bias}, kContext);
       gate = AddValue(degrees_[raw]);
-      net_->steps_.push_back(Apply{raw, gate, Activation{ActivationKind::kSigmoid, 0}});
+      plan_->steps.push_back(Apply{raw, gate, Activation{ActivationKind::kSigmoid, 0}});
     }
     Degrees degrees = degrees_[from];
     for (size_t i = 0; i < degrees.size(); ++i) degrees[i] = std::max(degrees[i], degrees_[body][i]);
     const int to = AddValue(std::move(degrees));
     Add step{from, body, gate, to, {}, {}, {}};
-    const Value& out = net_->values_[to];
+    const Value& out = plan_->values[to];
     const auto arrange = [&](const Value& value) {
       std::vector<int64_t> in(out.size());
       for (int64_t j = 0; j < out.size(); ++j) in[out.place[j]] = value.place[j];
       return in;
     };
-    step.in_a = arrange(net_->values_[from]);
-    step.in_b = arrange(net_->values_[body]);
-    if (gate >= 0) step.in_gate = arrange(net_->values_[gate]);
-    net_->steps_.push_back(std::move(step));
+    step.in_a = arrange(plan_->values[from]);
+    step.in_b = arrange(plan_->values[body]);
+    if (gate >= 0) step.in_gate = arrange(plan_->values[gate]);
+    plan_->steps.push_back(std::move(step));
     return to;
   }
 
-  SequentialNet* const net_;
+  SequentialPlan* const plan_;
   const int64_t num_degrees_;  // D + 1
   std::vector<Degrees> degrees_;
 };
 
-template <typename T>
-SequentialNet<T>::SequentialNet(const Net& net, const std::vector<int64_t>& order, int64_t context_size)
-    : context_size_(context_size) {
+SequentialPlan::SequentialPlan(const Net& net, const std::vector<int64_t>& order, int64_t context_size) {
   Builder builder(this, static_cast<int64_t>(order.size()) + 1);
   const int features = builder.AddValue(FeatureDegrees(order));
   builder.AddValue(Degrees(context_size, 0));
-  output_ = builder.AddOps(net, features);
+  output = builder.AddOps(net, features);
 }
-
-template SequentialNet<float>::SequentialNet(const Net&, const std::vector<int64_t>&, int64_t);
-template SequentialNet<double>::SequentialNet(const Net&, const std::vector<int64_t>&, int64_t);
 
 }  // namespace glowworm
