@@ -4,7 +4,6 @@
 #include "model/flow.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -19,17 +18,16 @@
 namespace glowworm {
 namespace {
 
-// The longest tile of any executor.
-constexpr size_t kMaxTile = 256;
-
-// Calls run(tile) for consecutive tiles of `rows`.
+// Calls run(tile) for consecutive tiles of `rows`, until one fails.
 template <typename Row, typename Run>
-void ForEachTile(absl::Span<const Row> rows, size_t tile_rows, const Run& run) {
+absl::Status ForEachTile(absl::Span<const Row> rows, size_t tile_rows, const Run& run) {
   while (!rows.empty()) {
     const size_t n = std::min(rows.size(), tile_rows);
-    run(rows.subspan(0, n));
+    absl::Status status = run(rows.subspan(0, n));
+    if (!status.ok()) return status;
     rows.remove_prefix(n);
   }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -85,45 +83,52 @@ absl::StatusOr<std::unique_ptr<Flow>> Flow::Build(const FlowSpec& spec, const Fl
   return flow;
 }
 
-void Flow::Encode(absl::Span<const EncodeRow> rows) const {
-  ForEachTile(rows, info_.max_tile_rows, [&](absl::Span<const EncodeRow> tile) { executor_->Encode(tile); });
-  if (!info_.has_calibration) return;
+absl::Status Flow::Encode(absl::Span<const EncodeRow> rows) const {
+  absl::Status status =
+      ForEachTile(rows, info_.max_tile_rows, [&](auto tile) { return executor_->Encode(tile); });
+  if (!status.ok() || !info_.has_calibration) return status;
   for (const EncodeRow& row : rows) {
     if (row.tail_probability != nullptr) *row.tail_probability = TailProbability(*row.log_likelihood);
   }
+  return absl::OkStatus();
 }
 
-void Flow::Decode(absl::Span<const DecodeRow> rows) const {
-  ForEachTile(rows, info_.max_tile_rows, [&](absl::Span<const DecodeRow> tile) { executor_->Decode(tile); });
+absl::Status Flow::Decode(absl::Span<const DecodeRow> rows) const {
+  return ForEachTile(rows, info_.max_tile_rows, [&](auto tile) { return executor_->Decode(tile); });
 }
 
-void Flow::Sample(absl::Span<const SampleRow> rows) const {
-  ForEachTile(rows, info_.max_tile_rows, [&](absl::Span<const SampleRow> tile) {
-    executor_->Sample(tile);
-    ScoreSamples(tile);
+absl::Status Flow::Sample(absl::Span<const SampleRow> rows) const {
+  return ForEachTile(rows, info_.max_tile_rows, [&](absl::Span<const SampleRow> tile) {
+    absl::Status status = executor_->Sample(tile);
+    if (status.ok()) status = ScoreSamples(tile);
+    return status;
   });
 }
 
 // The likelihood is that of x as it is returned, rounded to its dtype: the bits that Encode would give.
-void Flow::ScoreSamples(absl::Span<const SampleRow> tile) const {
-  std::array<EncodeRow, kMaxTile> encode;
-  std::array<RowStatus, kMaxTile> status;
-  std::array<RowStatus*, kMaxTile> sampled;
-  size_t n = 0;
+absl::Status Flow::ScoreSamples(absl::Span<const SampleRow> tile) const {
+  thread_local std::vector<EncodeRow> encode;  // these keep their room from call to call
+  thread_local std::vector<RowStatus> statuses;
+  thread_local std::vector<RowStatus*> sampled;
+  encode.clear();
+  sampled.clear();
   for (const SampleRow& row : tile) {
     if (row.log_likelihood == nullptr) continue;
-    encode[n].x = {row.x.data, row.x.dtype};
-    encode[n].context = row.context;
-    encode[n].class_label = row.class_label;
-    encode[n].log_likelihood = row.log_likelihood;
-    encode[n].status = &status[n];
-    sampled[n++] = row.status;
+    EncodeRow& scored = encode.emplace_back();
+    scored.x = {row.x.data, row.x.dtype};
+    scored.context = row.context;
+    scored.class_label = row.class_label;
+    scored.log_likelihood = row.log_likelihood;
+    sampled.push_back(row.status);
   }
-  if (n == 0) return;
-  executor_->Encode(absl::MakeConstSpan(encode.data(), n));
-  for (size_t i = 0; i < n; ++i) {  // a sample may round onto the edge of the support
-    if (*sampled[i] == RowStatus::kOk) *sampled[i] = status[i];
+  if (encode.empty()) return absl::OkStatus();
+  statuses.resize(encode.size());
+  for (size_t i = 0; i < encode.size(); ++i) encode[i].status = &statuses[i];
+  absl::Status status = executor_->Encode(encode);
+  for (size_t i = 0; status.ok() && i < sampled.size(); ++i) {
+    if (*sampled[i] == RowStatus::kOk) *sampled[i] = statuses[i];  // it may round onto the support's edge
   }
+  return status;
 }
 
 double Flow::TailProbability(double log_likelihood) const {

@@ -123,7 +123,8 @@ FlowInfo DescribeFlow(const FlowSpec& spec);
 
 // Immutable after creation; every method is const, safe from many threads, and blocks for as long as it
 // computes. REQUIRES of all three: pointers as stated above, context present exactly if the flow takes one,
-// class_label < K.
+// class_label < K. Another status than OK says that the device failed, and then nothing that the call wrote
+// counts; the CPU never does. A row that goes wrong says so by its own status alone.
 class Flow {
  public:
   // Reads, checks and compiles. InvalidArgument says what is wrong with the file, Unimplemented is
@@ -141,11 +142,11 @@ class Flow {
   // Log-likelihood of each row, and its latent vector where `z` is present: the same bits with and without. A
   // latent that overflows the dtype asked for makes z NaN and the row kNonFiniteResult; its log-likelihood
   // stands.
-  void Encode(absl::Span<const EncodeRow> rows) const;
-  void Decode(absl::Span<const DecodeRow> rows) const;
+  absl::Status Encode(absl::Span<const EncodeRow> rows) const;
+  absl::Status Decode(absl::Span<const DecodeRow> rows) const;
   // A sample whose log-likelihood was asked for takes over its status, should it round onto the support's
   // edge.
-  void Sample(absl::Span<const SampleRow> rows) const;
+  absl::Status Sample(absl::Span<const SampleRow> rows) const;
 
   // P(log p(X) <= log_likelihood) by the flow's calibration. REQUIRES: info().has_calibration.
   double TailProbability(double log_likelihood) const;
@@ -156,7 +157,7 @@ class Flow {
  private:
   Flow();
   static absl::StatusOr<std::unique_ptr<Flow>> Build(const FlowSpec& spec, const FlowOptions& options);
-  void ScoreSamples(absl::Span<const SampleRow> tile) const;
+  absl::Status ScoreSamples(absl::Span<const SampleRow> tile) const;
 
   FlowInfo info_;
   std::vector<double> calibration_log_likelihood_;  // (Q)

@@ -62,7 +62,8 @@ void BatchQueue::Take(int free_workers, absl::Time now, Batch* batch, Outbox* ou
   while (room > 0 && rows > 0) {
     Request* request = round.front();
     if (request->deadline <= now) {  // the timer thread has not come to it yet
-      End(request, absl::DeadlineExceededError("the deadline passed in the queue"), now, outbox);
+      End(request, absl::DeadlineExceededError("the deadline passed in the queue"), &counters.rows_expired,
+          now, outbox);
       continue;
     }
     const int64_t count = std::min({room, request->turn_left, request->unsealed()});
@@ -112,27 +113,31 @@ void BatchQueue::LeaveRows(Request* request, int64_t gone) {
   }
 }
 
-void BatchQueue::Finish(const Batch& batch, absl::Duration compute, absl::Time now, Outbox* outbox) {
-  estimate.Record(batch.rows, compute);
-  counters.rows_computed += batch.rows;
+void BatchQueue::Finish(const Batch& batch, const absl::Status& result, absl::Duration compute,
+                        absl::Time now, Outbox* outbox) {
+  if (result.ok()) estimate.Record(batch.rows, compute);  // a failure may come at once, or after a time limit
+  (result.ok() ? counters.rows_computed : counters.rows_failed) += batch.rows;
   ++counters.batches;
   --running_batches;
   for (size_t i = 0; i < batch.parts.size(); ++i) {
     Request* request = batch.requests[i];
     --request->running_parts;
     if (request->ended) {  // its caller has been answered: nobody reads the slot
-      counters.rows_discarded += batch.parts[i].rows;
+      if (result.ok()) counters.rows_discarded += batch.parts[i].rows;
       RetireIfDone(request, outbox);
       continue;
     }
     request->computed += batch.parts[i].rows;
     request->compute = std::max(request->compute, compute);
-    if (request->computed == request->rows) End(request, absl::OkStatus(), now, outbox);
+    if (!result.ok() || request->computed == request->rows) {
+      End(request, result, &counters.rows_failed, now, outbox);
+    }
   }
   if (idle()) outbox->maybe_idle = true;
 }
 
-void BatchQueue::End(Request* request, absl::Status status, absl::Time now, Outbox* outbox) {
+void BatchQueue::End(Request* request, absl::Status status, int64_t* dropped, absl::Time now,
+                     Outbox* outbox) {
   request->ended = true;
   requests.erase(request->id);
   pool->deadlines.Remove(request);
@@ -140,11 +145,8 @@ void BatchQueue::End(Request* request, absl::Status status, absl::Time now, Outb
     parked.Remove(request);
     UpdateActive();
   } else if (request->unsealed() > 0) {
-    const int64_t dropped = request->unsealed();
-    if (absl::IsDeadlineExceeded(status)) counters.rows_expired += dropped;
-    if (absl::IsCancelled(status)) counters.rows_cancelled += dropped;
-    if (absl::IsUnavailable(status)) counters.rows_abandoned += dropped;
-    LeaveRows(request, dropped);
+    *dropped += request->unsealed();
+    LeaveRows(request, request->unsealed());
   }
   ++answering;
   Ending ending;
@@ -202,9 +204,9 @@ BatchQueue* PoolState::Oldest(absl::Time now) {
 void PoolState::Expire(absl::Time now, int limit, Outbox* outbox) {
   for (int i = 0; i < limit && deadlines.earliest() <= now; ++i) {
     Request* request = deadlines.top();
-    request->queue->End(request,
-                        absl::DeadlineExceededError("the deadline passed before every row was computed"), now,
-                        outbox);
+    BatchQueue* queue = request->queue.get();
+    queue->End(request, absl::DeadlineExceededError("the deadline passed before every row was computed"),
+               &queue->counters.rows_expired, now, outbox);
   }
 }
 

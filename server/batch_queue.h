@@ -155,10 +155,12 @@ class BatchQueue {
   int64_t TileRows(int64_t leaving, int free_workers) const;
   // Fills *batch, which is empty, and seals its rows. May find nothing but expired requests.
   void Take(int free_workers, absl::Time now, Batch* batch, Outbox* outbox);
-  // The batch's results are there: joins the parts.
-  void Finish(const Batch& batch, absl::Duration compute, absl::Time now, Outbox* outbox);
-  // Ends a request that has not ended: drops its unsealed rows and writes its answer.
-  void End(Request* request, absl::Status status, absl::Time now, Outbox* outbox);
+  // The batch's results are there, or it failed: joins the parts, or ends their requests.
+  void Finish(const Batch& batch, const absl::Status& result, absl::Duration compute, absl::Time now,
+              Outbox* outbox);
+  // Ends a request that has not ended: drops its unsealed rows, if it has any, counts them in *dropped, and
+  // writes its answer.
+  void End(Request* request, absl::Status status, int64_t* dropped, absl::Time now, Outbox* outbox);
   // Frees a request that has ended, once neither a part runs nor a Reservation is out.
   void RetireIfDone(Request* request, Outbox* outbox);
 

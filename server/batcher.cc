@@ -259,7 +259,8 @@ bool Batcher::Cancel(TaskId id) {
     const auto found = queue_->requests.find(id);
     if (found == queue_->requests.end()) return false;
     const absl::Time now = pool->clock()->Now();
-    queue_->End(found->second, absl::CancelledError("the caller cancelled"), now, &outbox);
+    queue_->End(found->second, absl::CancelledError("the caller cancelled"), &queue_->counters.rows_cancelled,
+                now, &outbox);
     pool->state_->Settle(now, &outbox);
   }
   pool->Send(&outbox);
@@ -278,13 +279,14 @@ void Batcher::Close(bool abandon) {
     MutexLock lock(&pool->mutex_);
     const absl::Time now = pool->clock()->Now();
     queue->draining = true;
-    while (Request* request = queue->parked.front()) queue->End(request, Draining(), now, &outbox);
+    int64_t* const dropped = &queue->counters.rows_abandoned;
+    while (Request* request = queue->parked.front()) queue->End(request, Draining(), dropped, now, &outbox);
     if (abandon) {
       std::vector<Request*> left;
       for (const auto& [id, request] : queue->requests) left.push_back(request);
       for (Request* request : left) {
-        queue->End(request, absl::UnavailableError("the server stopped before every row was computed"), now,
-                   &outbox);
+        queue->End(request, absl::UnavailableError("the server stopped before every row was computed"),
+                   dropped, now, &outbox);
       }
     }
     pool->state_->Settle(now, &outbox);

@@ -43,7 +43,8 @@ struct Task {
   std::shared_ptr<void> payload;
   // Runs exactly once if Schedule returned OK, never under a lock, on a worker, the timer thread or the
   // caller of Schedule's siblings Cancel, Drain and Abandon: OK when every row was computed,
-  // DEADLINE_EXCEEDED, CANCELLED, or UNAVAILABLE. It must not block (the timer thread answers everybody's
+  // DEADLINE_EXCEEDED, CANCELLED, UNAVAILABLE, or what `compute` returned of the first batch with rows of it
+  // that failed. It must not block (the timer thread answers everybody's
   // deadlines) and must not throw; it may call any method of any batcher but WaitUntilIdle, and it may
   // destroy the Batcher.
   absl::AnyInvocable<void(absl::Status, TaskTiming, Reservation)> done;
@@ -87,21 +88,22 @@ struct BatcherOptions {
   absl::Duration max_queue_delay = absl::ZeroDuration();
   // What one row's compute is expected to take before any batch has been timed; zero: unknown.
   absl::Duration expected_row_compute = absl::ZeroDuration();
-  // Computes a batch: total rows in 1..max_batch_rows, parts of different tasks. Called by several workers at
-  // once, so it must be thread-safe, and it must not throw. It may outlive the Batcher, so it owns what it
-  // uses.
-  std::function<void(absl::Span<const Part>)> compute;
-  // Told of each batch after its compute and before its tasks' `done`, on the worker, outside the lock; may
-  // be empty. Thread-safe, does not throw, owns what it uses.
+  // Computes a batch: total rows in 1..max_batch_rows, parts of different tasks. Another status than OK ends
+  // every task that has a part in it; no other task. Called by several workers at once, so it must be
+  // thread-safe, and it must not throw. It may outlive the Batcher, so it owns what it uses.
+  std::function<absl::Status(absl::Span<const Part>)> compute;
+  // Told of each batch after its compute, failed or not, and before its tasks' `done`, on the worker, outside
+  // the lock; may be empty. Thread-safe, does not throw, owns what it uses.
   std::function<void(const BatchReport&)> on_batch;
 };
 
-// Since creation. Of the rows admitted, each one ends as exactly one of computed, expired, cancelled or
-// abandoned.
+// Since creation. Of the rows admitted, each one ends as exactly one of computed, failed, expired, cancelled
+// or abandoned.
 struct BatcherCounters {
   int64_t rows_admitted = 0;
-  int64_t rows_computed = 0;   // went through `compute`
+  int64_t rows_computed = 0;   // went through `compute`, which returned OK
   int64_t rows_discarded = 0;  // of those, the rows whose request had ended before their batch did
+  int64_t rows_failed = 0;     // of batches that failed, and those never computed for such a batch
   int64_t rows_expired = 0;    // never computed, for the deadline
   int64_t rows_cancelled = 0;  // never computed, for a cancel
   int64_t rows_abandoned = 0;  // never computed, for Abandon

@@ -123,10 +123,12 @@ void CallRecord::AddOverloadTrailers(const absl::Status& status) {
 
 // A call that ended well, or was refused for overload, and that nobody named is told at debug only: at
 // thousands a second, each line costs as much as a row, or as a fifth of a refusal. (Metrics count them all.)
+// So is one whose batch failed on the device: served_model.cc has told of that.
 void CallRecord::LogEnd(const absl::Status& status, absl::Duration took) const {
   const bool ours = absl::IsInternal(status) || absl::IsUnknown(status) || absl::IsDataLoss(status);
-  const bool usual = status.ok() || absl::IsResourceExhausted(status);
-  const LogLevel level = ours                             ? LogLevel::kError
+  const bool usual =
+      status.ok() || absl::IsResourceExhausted(status) || status.GetPayload(kLogged).has_value();
+  const LogLevel level = ours && !usual                   ? LogLevel::kError
                          : !usual || !request_id_.empty() ? LogLevel::kInfo
                                                           : LogLevel::kDebug;
   if (!Logs(level)) return;

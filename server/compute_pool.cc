@@ -74,7 +74,7 @@ void ComputePool::WorkerLoop() {
     if (batch.rows == 0) continue;  // every row that was to leave had expired
     const BatcherOptions& options = batch.queue->options;
     const absl::Time start = clock()->Now();
-    options.compute(batch.parts);
+    const absl::Status result = options.compute(batch.parts);
     const absl::Time end = clock()->Now();
     if (options.on_batch) {
       options.on_batch({batch.rows, static_cast<int64_t>(batch.parts.size()), batch.reason, batch.oldest_wait,
@@ -82,7 +82,7 @@ void ComputePool::WorkerLoop() {
     }
     {
       MutexLock lock(&mutex_);
-      batch.queue->Finish(batch, end - start, end, &outbox);
+      batch.queue->Finish(batch, result, end - start, end, &outbox);
       state_->Settle(end, &outbox);
     }
     Send(&outbox);

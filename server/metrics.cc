@@ -70,7 +70,7 @@ Metrics::Families::Families(prometheus::Registry* registry)
           prometheus::BuildCounter()
               .Name("glowworm_rows_dropped_total")
               .Help("Rows admitted that answered nobody: expired, cancelled and abandoned rows were never "
-                    "computed, discarded ones were computed too late")
+                    "computed, discarded ones were computed too late, failed ones on a device that failed")
               .Register(*registry)),
       batches(prometheus::BuildCounter()
                   .Name("glowworm_batches_total")

@@ -38,9 +38,10 @@ const char* RowStatusName(int status) {
   return kNames[status];
 }
 
-// Rows admitted whose caller got no answer from them; the last were computed, the others never.
+// Rows admitted whose caller got no answer from them: discarded ones were computed, failed ones on a device
+// that failed, the others never.
 const char* DropReasonName(int reason) {
-  constexpr const char* kNames[kDropReasons] = {"expired", "cancelled", "abandoned", "discarded"};
+  constexpr const char* kNames[kDropReasons] = {"expired", "cancelled", "abandoned", "discarded", "failed"};
   return kNames[reason];
 }
 
@@ -233,7 +234,7 @@ ModelMetrics::DroppedRows ModelMetrics::Dropped(const Batchers& batchers) {
   for (int w = 0; w < kWorks; ++w) {
     const BatcherCounters counters = batchers[w]->counters();
     out[w] = {counters.rows_expired, counters.rows_cancelled, counters.rows_abandoned,
-              counters.rows_discarded};
+              counters.rows_discarded, counters.rows_failed};
   }
   return out;
 }

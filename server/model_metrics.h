@@ -43,7 +43,7 @@ const char* WorkName(Work work);
 
 constexpr int kRowStatuses = 4;
 constexpr int kBatchReasons = 5;
-constexpr int kDropReasons = 4;
+constexpr int kDropReasons = 5;
 constexpr int kCodes = 17;  // google.rpc.Code
 constexpr int kRefusalReasons = 8;
 

@@ -20,10 +20,14 @@
 
 namespace glowworm {
 
+// The status of a call whose batch failed carries an empty payload under this name: the log has it already.
+inline constexpr char kLogged[] = "glowworm-logged";
+
 class ServedModel {
  public:
   // `batching` gives the limits; its compute and on_batch are set here. Runs one row each way through the
-  // flow, so that the first call finds it warm; blocks for that. REQUIRES: `pool` outlives the model.
+  // flow, so that the first call finds it warm; blocks for that, and fails if the flow does. REQUIRES: `pool`
+  // outlives the model.
   static absl::StatusOr<std::shared_ptr<const ServedModel>> Create(std::string name, int64_t version,
                                                                    std::shared_ptr<const Flow> flow,
                                                                    std::shared_ptr<ModelMetrics> metrics,

@@ -78,13 +78,12 @@ class CpuExecutor final : public Executor {
       companion_ = std::make_unique<Companion>();
       companion_primitives_ = std::make_unique<PrimitiveRunner>(&primitives_);
     }
-    WarmUp();
-    return absl::OkStatus();
+    return WarmUp();
   }
 
   int64_t max_tile_rows() const override { return max_tile_rows_; }
 
-  void Encode(absl::Span<const EncodeRow> rows) const override {
+  absl::Status Encode(absl::Span<const EncodeRow> rows) const override {
     const FloatMode mode;
     const RunningCall call;
     const WorkspacePool::Lease workspace = pool_.Take();
@@ -102,9 +101,10 @@ class CpuExecutor final : public Executor {
     Forward(&tile);
     for (size_t r = 0; r < rows.size(); ++r) Finish(rows[r], tile, r);
     workspace->arena.Release(mark);
+    return absl::OkStatus();
   }
 
-  void Decode(absl::Span<const DecodeRow> rows) const override {
+  absl::Status Decode(absl::Span<const DecodeRow> rows) const override {
     const FloatMode mode;
     const RunningCall call;
     const WorkspacePool::Lease workspace = pool_.Take();
@@ -119,9 +119,10 @@ class CpuExecutor final : public Executor {
     const double* x = Inverse(&tile);
     for (size_t r = 0; r < rows.size(); ++r) Finish(x, tile, r, rows[r].x, rows[r].status);
     workspace->arena.Release(mark);
+    return absl::OkStatus();
   }
 
-  void Sample(absl::Span<const SampleRow> rows) const override {
+  absl::Status Sample(absl::Span<const SampleRow> rows) const override {
     const FloatMode mode;
     const RunningCall call;
     const WorkspacePool::Lease workspace = pool_.Take();
@@ -144,6 +145,7 @@ class CpuExecutor final : public Executor {
     const double* x = Inverse(&tile);
     for (size_t r = 0; r < rows.size(); ++r) Finish(x, tile, r, rows[r].x, rows[r].status);
     workspace->arena.Release(mark);
+    return absl::OkStatus();
   }
 
  private:
@@ -262,7 +264,7 @@ class CpuExecutor final : public Executor {
 
   // Makes the workspaces: carries one full tile both ways through the first, without its products, to see how
   // much an arena must hold, so that no request is the first to grow one.
-  void WarmUp() {
+  absl::Status WarmUp() {
     const std::vector<double> zeros(event_.size() + context_size_, 0.0);
     std::vector<double> out(event_.size()), log_likelihood(max_tile_rows_);
     std::vector<RowStatus> status(max_tile_rows_);
@@ -276,8 +278,9 @@ class CpuExecutor final : public Executor {
       encode[r].status = sample[r].status = &status[r];
     }
     pool_.Take()->measuring = true;  // goes back at once, to be the next one taken
-    Encode(encode);
-    Sample(sample);
+    absl::Status status_of_call = Encode(encode);
+    if (status_of_call.ok()) status_of_call = Sample(sample);
+    if (!status_of_call.ok()) return status_of_call;
     std::vector<WorkspacePool::Lease> held;
     held.push_back(pool_.Take());
     held[0]->measuring = false;
@@ -285,6 +288,7 @@ class CpuExecutor final : public Executor {
       held.push_back(pool_.Take());
       held.back()->arena.Reserve(held[0]->arena.capacity());
     }
+    return absl::OkStatus();
   }
 
   const EventShape event_;

@@ -22,7 +22,7 @@ constexpr size_t kMaxQuantiles = 512;
 constexpr int64_t kRowsReadBack = 64;  // compared once more, with the file as it lies on the disk
 
 // The serving library's log p of each row, in float64, nats.
-std::vector<double> ServedLogLikelihoods(const Flow& flow, const DataSet& data) {
+absl::StatusOr<std::vector<double>> ServedLogLikelihoods(const Flow& flow, const DataSet& data) {
   const torch::Tensor x = data.x.contiguous();
   const torch::Tensor context =
       data.context.defined() ? data.context.to(torch::kFloat64).contiguous() : torch::Tensor();
@@ -42,7 +42,8 @@ std::vector<double> ServedLogLikelihoods(const Flow& flow, const DataSet& data) 
     rows[i].log_likelihood = &log_likelihood[i];
     rows[i].status = &status[i];
   }
-  flow.Encode(rows);
+  const absl::Status computed = flow.Encode(rows);
+  if (!computed.ok()) return computed;
   return log_likelihood;
 }
 
@@ -112,8 +113,9 @@ absl::Status CheckStored(const std::string& path, const DataSet& rows,
     return absl::InternalError(
         absl::StrCat("the flow cannot be read back from its file: ", stored.status().message()));
   }
-  const std::vector<double> again = ServedLogLikelihoods(**stored, rows);
-  if (std::equal(again.begin(), again.end(), log_likelihood.begin())) return absl::OkStatus();
+  const absl::StatusOr<std::vector<double>> again = ServedLogLikelihoods(**stored, rows);
+  if (!again.ok()) return again.status();
+  if (std::equal(again->begin(), again->end(), log_likelihood.begin())) return absl::OkStatus();
   return absl::InternalError("the flow in the file gives other answers than the one that was written");
 }
 
@@ -149,11 +151,12 @@ absl::StatusOr<Published> PublishAs(FlowSpec spec, FlowModel* model,
     if (read_back.rows() == 0) {
       read_back = Rows(rows, torch::arange(std::min(rows.rows(), kRowsReadBack), torch::kInt64));
     }
-    const std::vector<double> ours = ServedLogLikelihoods(**flow, rows);
-    absl::StatusOr<double> worst = Disagreement(ours, LogProbs(model, rows, PixelNoise::kNone));
+    const absl::StatusOr<std::vector<double>> ours = ServedLogLikelihoods(**flow, rows);
+    if (!ours.ok()) return ours.status();
+    absl::StatusOr<double> worst = Disagreement(*ours, LogProbs(model, rows, PixelNoise::kNone));
     if (!worst.ok()) return worst.status();
     published.disagreement = std::max(published.disagreement, *worst);
-    published.log_likelihood.insert(published.log_likelihood.end(), ours.begin(), ours.end());
+    published.log_likelihood.insert(published.log_likelihood.end(), ours->begin(), ours->end());
   }
   spec.calibration = Quantiles(published.log_likelihood);
   const std::string bytes = SerializeFlow(spec);

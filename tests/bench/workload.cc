@@ -3,7 +3,10 @@
 #include "tests/bench/workload.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <random>
+#include <string>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -36,6 +39,13 @@ std::vector<float> Inputs(const Flow& flow, Method method, int64_t rows) {
   return {};
 }
 
+// Ends the program if a device failed: what is timed then would be nothing.
+void MustCompute(const absl::Status& status) {
+  if (status.ok()) return;
+  std::fprintf(stderr, "glowworm-bench: %s\n", std::string(status.message()).c_str());
+  std::_Exit(1);
+}
+
 }  // namespace
 
 absl::StatusOr<Method> ParseMethod(absl::string_view name) {
@@ -60,7 +70,7 @@ std::vector<float> DrawRows(const Flow& flow, int64_t n, uint64_t seed) {
     rows[i].x = {&x[i * d], DataType::kFloat32};
     rows[i].status = &status[i];
   }
-  flow.Sample(rows);
+  MustCompute(flow.Sample(rows));
   return x;
 }
 
@@ -127,11 +137,11 @@ void Workload::Run() {
     const size_t begin = tile * tile_rows;
     const auto cut = [&](const auto& rows) { return absl::MakeConstSpan(rows).subspan(begin, tile_rows); };
     if (method_ == Method::kDecode) {
-      flow_->Decode(cut(decode_));
+      MustCompute(flow_->Decode(cut(decode_)));
     } else if (method_ == Method::kSample) {
-      flow_->Sample(cut(sample_));
+      MustCompute(flow_->Sample(cut(sample_)));
     } else {
-      flow_->Encode(cut(encode_));
+      MustCompute(flow_->Encode(cut(encode_)));
     }
   });
 }

@@ -282,7 +282,7 @@ TEST_P(RowStatusTest, NumberTypesMixFreelyWithinABatch) {
     calls[i].log_likelihood = &log_likelihood[i];
     calls[i].status = &status[i];
   }
-  flow->Encode(absl::MakeConstSpan(calls));
+  EXPECT_TRUE(flow->Encode(absl::MakeConstSpan(calls)).ok());
   EXPECT_TRUE(SameBits(log_likelihood, want.log_likelihood));
   for (int64_t i = 0; i < kRows; ++i) {
     for (int64_t n = 4 * i; n < 4 * i + 4; ++n) {

@@ -89,7 +89,7 @@ TEST_F(BatcherEnding, AWorkerSealsNoRowWhoseDeadlineHasPassed) {
   Start(1);
   const auto busy = Occupy();
   RequestOptions holds_timer = Within(&clock, absl::Seconds(1));
-  holds_timer.on_done = [&gate] { gate.compute()({}); };
+  holds_timer.on_done = [&gate] { gate.compute()({}).IgnoreError(); };
   const auto first = Ask(1, holds_timer);
   const auto second = Ask(2, Within(&clock, absl::Seconds(2)));
   clock.Advance(absl::Seconds(1));

@@ -125,7 +125,7 @@ TEST(BatcherStress, BatchersComeAndGoWhileTheirRowsAreComputed) {
     BatcherOptions options;
     options.max_batch_rows = 8;
     options.compute = [model = std::make_shared<int>(version)](absl::Span<const Part> parts) {
-      ComputeRows(parts);
+      return ComputeRows(parts);
     };
     const std::unique_ptr<Batcher> batcher = MakeBatcher(pool.get(), options);
     for (int i = 0; i < 5; ++i) {

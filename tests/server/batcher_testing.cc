@@ -86,26 +86,28 @@ std::shared_ptr<Reply> Ask(Batcher* batcher, int64_t rows, const RequestOptions&
   return reply;
 }
 
-void ComputeRows(absl::Span<const Part> parts) {
+absl::Status ComputeRows(absl::Span<const Part> parts) {
   for (const Part& part : parts) {
     auto* rows = static_cast<Rows*>(part.payload);
     if (rows == nullptr) continue;
     for (int64_t row = part.begin; row < part.begin + part.rows; ++row) ++rows->times_computed.at(row);
   }
+  return absl::OkStatus();
 }
 
-std::function<void(absl::Span<const Part>)> Puppet::compute() {
-  return [this](absl::Span<const Part> parts) { Compute(parts); };
+std::function<absl::Status(absl::Span<const Part>)> Puppet::compute() {
+  return [this](absl::Span<const Part> parts) { return Compute(parts); };
 }
 
-void Puppet::Compute(absl::Span<const Part> parts) {
-  ComputeRows(parts);
+absl::Status Puppet::Compute(absl::Span<const Part> parts) {
+  absl::Status computed = ComputeRows(parts);
   MutexLock lock(&mutex_);
   const size_t self = begun_.size();
   begun_.emplace_back(parts.begin(), parts.end());
   changed_.notify_all();
   AwaitOrDie(&changed_, &mutex_, "the test to release a batch",
-             [&] { return all_released_ || self < released_; });
+             [&] { return all_released_ || self < results_.size(); });
+  return self < results_.size() ? results_[self] : computed;
 }
 
 std::vector<Part> Puppet::AwaitBatch() {
@@ -116,9 +118,11 @@ std::vector<Part> Puppet::AwaitBatch() {
 
 int64_t Puppet::AwaitRows() { return TotalRows(AwaitBatch()); }
 
-void Puppet::Release() {
+void Puppet::Release() { ReleaseWith(absl::OkStatus()); }
+
+void Puppet::ReleaseWith(absl::Status result) {
   MutexLock lock(&mutex_);
-  ++released_;
+  results_.push_back(std::move(result));
   changed_.notify_all();
 }
 

@@ -77,13 +77,13 @@ std::unique_ptr<Task> MakeTask(const std::shared_ptr<Reply>& reply, int64_t rows
 // Schedules `rows` rows; Reply::admission says how that went.
 std::shared_ptr<Reply> Ask(Batcher* batcher, int64_t rows, const RequestOptions& options = {});
 
-// Counts every row of a batch in its payload, where it has one.
-void ComputeRows(absl::Span<const Part> parts);
+// Counts every row of a batch in its payload, where it has one. OK.
+absl::Status ComputeRows(absl::Span<const Part> parts);
 
 // A compute that reports each batch to the test and stops until released. Thread-safe; outlives the pool.
 class Puppet {
  public:
-  std::function<void(absl::Span<const Part>)> compute();
+  std::function<absl::Status(absl::Span<const Part>)> compute();
 
   // Blocks until a batch that no earlier call returned is being computed; returns its parts.
   std::vector<Part> AwaitBatch();
@@ -91,19 +91,21 @@ class Puppet {
   int64_t AwaitRows();
   // Lets the oldest batch go that is still held.
   void Release();
+  // The same, with this for a result.
+  void ReleaseWith(absl::Status result);
   // Lets every batch go, now and from now on.
   void ReleaseAll();
   // Batches begun so far.
   int batches() const;
 
  private:
-  void Compute(absl::Span<const Part> parts);
+  absl::Status Compute(absl::Span<const Part> parts);
 
   mutable Mutex mutex_;
   CondVar changed_;
   std::vector<std::vector<Part>> begun_ ABSL_GUARDED_BY(mutex_);
   size_t awaited_ ABSL_GUARDED_BY(mutex_) = 0;
-  size_t released_ ABSL_GUARDED_BY(mutex_) = 0;  // batches 0..released_-1 may go
+  std::vector<absl::Status> results_ ABSL_GUARDED_BY(mutex_);  // of the batches that may go, the first ones
   bool all_released_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

@@ -99,7 +99,7 @@ FlowAnswer EncodeRows(const Flow& flow, const FlowRows& rows, const AnswerOption
     if (flow.info().has_calibration) calls[i].tail_probability = &answer.tail_probability[i];
     calls[i].status = &answer.status[i];
   }
-  flow.Encode(absl::MakeConstSpan(calls));
+  answer.computed = flow.Encode(absl::MakeConstSpan(calls));
   answer.numbers = z.Numbers();
   return answer;
 }
@@ -117,7 +117,7 @@ FlowAnswer DecodeRows(const Flow& flow, const FlowRows& rows, const AnswerOption
     calls[i].x = x.Row(i);
     calls[i].status = &answer.status[i];
   }
-  flow.Decode(absl::MakeConstSpan(calls));
+  answer.computed = flow.Decode(absl::MakeConstSpan(calls));
   answer.numbers = x.Numbers();
   return answer;
 }
@@ -141,7 +141,7 @@ FlowAnswer SampleRows(const Flow& flow, const SampleOptions& options) {
     calls[i].class_drawn = &answer.class_drawn[i];
     calls[i].status = &answer.status[i];
   }
-  flow.Sample(absl::MakeConstSpan(calls));
+  answer.computed = flow.Sample(absl::MakeConstSpan(calls));
   answer.numbers = x.Numbers();
   return answer;
 }

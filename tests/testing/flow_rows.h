@@ -7,12 +7,14 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "model/flow.h"
 #include "tests/testing/rows.h"
 
 namespace glowworm {
 
 struct FlowAnswer {
+  absl::Status computed;                 // of the call; the rest counts only if it is OK
   std::vector<double> numbers;           // (rows, D): z of Encode, x of Decode and Sample
   std::vector<double> log_likelihood;    // (rows), not of Decode
   std::vector<double> tail_probability;  // (rows), of Encode where the flow has a calibration

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -19,6 +20,7 @@
 
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "model/flow.h"
 
@@ -38,6 +40,13 @@ int64_t ResidentBytes() {
   int64_t pages = 0, resident = 0;
   std::ifstream("/proc/self/statm") >> pages >> resident;
   return resident * sysconf(_SC_PAGESIZE);
+}
+
+// Ends the program if a device failed: what is timed then would be nothing.
+void MustCompute(const absl::Status& status) {
+  if (status.ok()) return;
+  std::fprintf(stderr, "glowworm-in-process: %s\n", std::string(status.message()).c_str());
+  std::_Exit(1);
 }
 
 // One thread's rows, float32 as the service's clients send them, and their answers.
@@ -67,7 +76,7 @@ struct Block {
       rows[i].x = {row, DataType::kFloat32};
       rows[i].log_likelihood = &log_likelihood[i];
     }
-    flow.Sample(samples);
+    MustCompute(flow.Sample(samples));
   }
 };
 
@@ -76,7 +85,7 @@ std::vector<double> Score(const Flow& flow, const Block& block, Clock::time_poin
                           Clock::time_point to) {
   std::vector<double> took;
   for (Clock::time_point begin = Clock::now(); begin < to || took.size() < 3;) {
-    flow.Encode(block.rows);
+    MustCompute(flow.Encode(block.rows));
     const Clock::time_point end = Clock::now();
     if (begin >= from) took.push_back(std::chrono::duration<double, std::micro>(end - begin).count());
     begin = end;

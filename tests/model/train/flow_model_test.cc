@@ -104,7 +104,7 @@ torch::Tensor Served(const FlowSpec& spec, const DataSet& data) {
     rows[i].log_likelihood = &log_prob[i];
     rows[i].status = &status[i];
   }
-  flow->Encode(rows);
+  EXPECT_TRUE(flow->Encode(rows).ok());
   EXPECT_THAT(status, testing::Each(RowStatus::kOk));
   return torch::tensor(log_prob, torch::kFloat64);
 }
