@@ -48,7 +48,7 @@ class Arena {
   bool overflowed() const { return needed_ > capacity_; }
 
  private:
-  uintptr_t base_ = 0;
+  uintptr_t base_ = kAlignment;  // without a block: an address like any other, never read
   int64_t capacity_ = 0, used_ = 0, needed_ = 0;
 };
 

@@ -21,7 +21,8 @@ struct Constant {
 
   // On the queue's device.
   const T* on(const Queue& queue) const {
-    return size == 0 ? nullptr : reinterpret_cast<const T*>(queue.constants + offset);
+    if (size == 0) return nullptr;
+    return reinterpret_cast<const T*>(reinterpret_cast<uintptr_t>(queue.constants) + offset);
   }
 };
 
