@@ -1,25 +1,38 @@
-// Implements model/cuda/pointwise.h.
+// Implements model/cuda/pointwise.h. One pack a thread, where nothing else is said; a place in a row is found
+// by one division of 32 bits and stepped along the pack. REQUIRES of all: fewer than 2^31 numbers a tile.
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <type_traits>
 
 #include "model/cuda/launch.h"
 #include "model/cuda/pack.h"
 #include "model/cuda/pointwise.h"
+#include "model/cuda/row_sum.h"
 
 namespace glowworm::cuda {
 namespace {
 
-// One pack of x a thread.
+// Where pack i begins in rows of n numbers.
+template <typename T>
+GLOWWORM_BODY inline uint32_t PlaceInRow(int64_t i, uint32_t n) {
+  return static_cast<uint32_t>(i * Pack<T>::kSize) % n;
+}
+
 template <typename T>
 struct AffineForward {
   T* x;            // (rows, n)
   const T* scale;  // (n)
   const T* shift;  // (n)
-  int64_t n;
+  uint32_t n;
 
   GLOWWORM_BODY void operator()(int64_t i) const {
     Pack<T> pack = LoadPack(x, i);
-    for (int j = 0; j < Pack<T>::kSize; ++j) {
-      const int64_t at = (i * Pack<T>::kSize + j) % n;
-      pack.v[j] = pack.v[j] * scale[at] + shift[at];
+    uint32_t at = PlaceInRow<T>(i, n);
+    for (T& v : pack.v) {
+      v = v * scale[at] + shift[at];
+      if (++at == n) at = 0;
     }
     StorePack(x, i, pack);
   }
@@ -30,22 +43,139 @@ struct AffineInverse {
   T* x;            // (rows, n)
   const T* scale;  // (n)
   const T* shift;  // (n)
-  int64_t n;
+  uint32_t n;
 
   GLOWWORM_BODY void operator()(int64_t i) const {
     Pack<T> pack = LoadPack(x, i);
-    for (int j = 0; j < Pack<T>::kSize; ++j) {
-      const int64_t at = (i * Pack<T>::kSize + j) % n;
-      pack.v[j] = (pack.v[j] - shift[at]) / scale[at];
+    uint32_t at = PlaceInRow<T>(i, n);
+    for (T& v : pack.v) {
+      v = (v - shift[at]) / scale[at];
+      if (++at == n) at = 0;
     }
     StorePack(x, i, pack);
   }
 };
 
+template <typename T>
+struct AddBias {
+  T* y;           // (rows, positions, c)
+  const T* bias;  // (c)
+  uint32_t c;
+
+  GLOWWORM_BODY void operator()(int64_t i) const {
+    Pack<T> pack = LoadPack(y, i);
+    uint32_t at = PlaceInRow<T>(i, c);
+    for (T& v : pack.v) {
+      v += bias[at];
+      if (++at == c) at = 0;
+    }
+    StorePack(y, i, pack);
+  }
+};
+
+// One number a thread.
+template <typename T>
+struct Widen {
+  const T* from;
+  double* to;
+  GLOWWORM_BODY void operator()(int64_t i) const { to[i] = static_cast<double>(from[i]); }
+};
+template <typename T>
+struct Narrow {
+  const double* from;
+  T* to;
+  GLOWWORM_BODY void operator()(int64_t i) const { to[i] = static_cast<T>(from[i]); }
+};
+
+// y's numbers, of rows of n, from other places of x's. A pack has one row: n is a multiple of 4.
+template <typename T>
+struct MoveInRows {
+  const T* x;
+  T* y;
+  const int32_t* from;  // (n)
+  uint32_t n;
+
+  GLOWWORM_BODY void operator()(int64_t i) const {
+    const uint32_t at = PlaceInRow<T>(i, n);
+    const T* row = x + (static_cast<uint32_t>(i * Pack<T>::kSize) - at);
+    Pack<T> pack;
+    for (int j = 0; j < Pack<T>::kSize; ++j) pack.v[j] = row[from[at + j]];
+    StorePack(y, i, pack);
+  }
+};
+
+template <typename T>
+struct LogitForward {
+  T* x;
+  T* log_derivative;  // + log(1 - 2 alpha)
+  T alpha;
+
+  GLOWWORM_BODY void operator()(int64_t i) const {
+    Pack<T> pack = LoadPack(x, i), derivative;
+    for (int j = 0; j < Pack<T>::kSize; ++j) {
+      const T u = alpha + (1 - 2 * alpha) * pack.v[j];
+      const T log_u = std::log(u), minus_log1m = -std::log1p(-u);
+      pack.v[j] = log_u + minus_log1m;
+      derivative.v[j] = minus_log1m - log_u;
+    }
+    StorePack(x, i, pack);
+    StorePack(log_derivative, i, derivative);
+  }
+};
+
+// Where u lies in (0, 1), -log u - log(1 - u) is positive and finite; elsewhere it is Inf or NaN. So the sum
+// tells whether all of a row's did.
+struct AddToRowOrMark {
+  double* to;              // (rows)
+  unsigned char* outside;  // (rows)
+
+  GLOWWORM_BODY void operator()(int64_t row, double sum) const {
+    to[row] += sum;
+    if (!(sum < std::numeric_limits<double>::infinity())) outside[row] = 1;
+  }
+};
+
+template <typename T>
+struct LogitInverse {
+  T* x;
+  T alpha;
+
+  GLOWWORM_BODY void operator()(int64_t i) const {
+    Pack<T> pack = LoadPack(x, i);
+    for (T& v : pack.v) v = (1 / (1 + std::exp(-v)) - alpha) / (1 - 2 * alpha);
+    StorePack(x, i, pack);
+  }
+};
+
+// ---------------------------------------------------------------------------------------------------------
+
 // (c) repeats over the positions.
 std::vector<double> Repeated(const std::vector<double>& given, int64_t size) {
   std::vector<double> out;
   for (int64_t i = 0; i < size; ++i) out.push_back(given[i % given.size()]);
+  return out;
+}
+
+// Number i of a squeezed row is number [i] of the row before.
+std::vector<int32_t> SqueezedFrom(const SqueezeMove& op) {
+  const int64_t c = op.channels, w = op.width;
+  std::vector<int32_t> from;
+  for (int64_t i = 0; i < op.height / 2; ++i) {
+    for (int64_t j = 0; j < op.width / 2; ++j) {
+      for (int64_t to = 0; to < 4 * c; ++to) {
+        const bool channel_major = op.order == SqueezeOrder::kChannelMajor;
+        const int64_t channel = channel_major ? to / 4 : to % c;
+        const int64_t parity = channel_major ? to % 4 : to / c;
+        from.push_back(static_cast<int32_t>(((2 * i + parity / 2) * w + 2 * j + parity % 2) * c + channel));
+      }
+    }
+  }
+  return from;
+}
+
+std::vector<int32_t> Inverted(const std::vector<int32_t>& index) {
+  std::vector<int32_t> out(index.size());
+  for (size_t i = 0; i < index.size(); ++i) out[index[i]] = static_cast<int32_t>(i);
   return out;
 }
 
@@ -61,17 +191,100 @@ template <typename T>
 void AffineOp<T>::Forward(const Tile<T>& tile) const {
   Queue* queue = tile.state->queue;
   Launch(queue, Packs<T>(tile.state->rows * size_),
-         AffineForward<T>{tile.x, scale_.on(*queue), shift_.on(*queue), size_});
+         AffineForward<T>{tile.x, scale_.on(*queue), shift_.on(*queue), static_cast<uint32_t>(size_)});
 }
 
 template <typename T>
 void AffineOp<T>::Inverse(const Tile<T>& tile) const {
   Queue* queue = tile.state->queue;
   Launch(queue, Packs<T>(tile.state->rows * size_),
-         AffineInverse<T>{tile.x, scale_.on(*queue), shift_.on(*queue), size_});
+         AffineInverse<T>{tile.x, scale_.on(*queue), shift_.on(*queue), static_cast<uint32_t>(size_)});
+}
+
+template <typename T>
+MixOp<T>::MixOp(const ChannelMix& op, const EventShape& shape, ConstantPool* constants)
+    : channels_(op.channels), positions_(shape.positions()) {
+  if (op.wide && !std::is_same_v<T, double>) {
+    wide_forward_ = Make<double>(channels_, op.weight, op.bias, constants);
+    wide_inverse_ = Make<double>(channels_, op.inverse, op.inverse_bias, constants);
+  } else {
+    forward_ = Make<T>(channels_, op.weight, op.bias, constants);
+    inverse_ = Make<T>(channels_, op.inverse, op.inverse_bias, constants);
+  }
+}
+
+template <typename T>
+template <typename P>
+MixOp<T>::BiasedProduct<P> MixOp<T>::Make(int64_t channels, const std::vector<double>& weight,
+                                          const std::vector<double>& bias, ConstantPool* constants) {
+  const bool zero = std::all_of(bias.begin(), bias.end(), [](double b) { return b == 0; });
+  return {Product<P>(channels, channels, weight, constants), zero ? Constant<P>() : constants->Add<P>(bias)};
+}
+
+template <typename T>
+void MixOp<T>::Run(const std::optional<BiasedProduct<T>>& narrow,
+                   const std::optional<BiasedProduct<double>>& wide, Tile<T>* tile) const {
+  Queue* queue = tile->state->queue;
+  const int64_t n = tile->state->rows * positions_;
+  const auto multiply = [&](const auto& mix, const auto* x, auto* y) {
+    using P = std::remove_pointer_t<decltype(y)>;
+    mix.product.Run(queue, n, x, y, /*accumulate=*/false);
+    if (mix.bias.size == 0) return;
+    Launch(queue, Packs<P>(n * channels_),
+           AddBias<P>{y, mix.bias.on(*queue), static_cast<uint32_t>(channels_)});
+  };
+  if (narrow) {
+    multiply(*narrow, tile->x, tile->y);
+  } else {
+    Arena& arena = tile->state->arena();
+    const Arena::Mark mark = arena.mark();
+    auto* x = arena.template TakeColumns<double>(n, channels_);  // (rows, positions, c)
+    auto* y = arena.template TakeColumns<double>(n, channels_);  // (rows, positions, c)
+    Launch(queue, n * channels_, Widen<T>{tile->x, x});
+    multiply(*wide, x, y);
+    Launch(queue, n * channels_, Narrow<T>{y, tile->y});
+    arena.Release(mark);
+  }
+  tile->Swap();
+}
+
+template <typename T>
+SqueezeOp<T>::SqueezeOp(const SqueezeMove& op, ConstantPool* constants)
+    : from_(constants->Add<int32_t>(SqueezedFrom(op))),
+      back_(constants->Add<int32_t>(Inverted(SqueezedFrom(op)))) {}
+
+template <typename T>
+void SqueezeOp<T>::Run(const Constant<int32_t>& from, Tile<T>* tile) const {
+  Queue* queue = tile->state->queue;
+  Launch(queue, Packs<T>(tile->state->rows * from.size),
+         MoveInRows<T>{tile->x, tile->y, from.on(*queue), static_cast<uint32_t>(from.size)});
+  tile->Swap();
+}
+
+template <typename T>
+void LogitOp<T>::Forward(const Tile<T>& tile) const {
+  const TileState& state = *tile.state;
+  Arena& arena = state.arena();
+  const Arena::Mark mark = arena.mark();
+  auto* log_derivative = arena.template Take<T>(state.rows * size_);  // (rows, n)
+  Launch(state.queue, Packs<T>(state.rows * size_), LogitForward<T>{tile.x, log_derivative, alpha_});
+  SumRows(state.queue, state.rows, size_, NumberAt<T>{log_derivative},
+          AddToRowOrMark{state.log_density, state.outside});
+  arena.Release(mark);
+}
+
+template <typename T>
+void LogitOp<T>::Inverse(const Tile<T>& tile) const {
+  Launch(tile.state->queue, Packs<T>(tile.state->rows * size_), LogitInverse<T>{tile.x, alpha_});
 }
 
 template class AffineOp<float>;
 template class AffineOp<double>;
+template class MixOp<float>;
+template class MixOp<double>;
+template class SqueezeOp<float>;
+template class SqueezeOp<double>;
+template class LogitOp<float>;
+template class LogitOp<double>;
 
 }  // namespace glowworm::cuda
