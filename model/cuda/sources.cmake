@@ -5,7 +5,10 @@ set(GLOWWORM_CUDA_KERNELS
   conditioner.cu
   conditioner_build.cu
   convert.cu
+  coupling.cu
+  element_map.cu
   emit_latent.cu
+  fixed_spline.cu
   likelihood.cu
   noise.cu
   normal_density.cu
