@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "model/cpu/bfloat16.h"
 #include "model/cpu/cpu_executor.h"
+#include "model/devices.h"
 #include "model/executor.h"
 #include "model/flow_file.h"
 #include "model/plan.h"
@@ -58,18 +59,20 @@ absl::StatusOr<std::unique_ptr<const Flow>> Flow::Create(const FlowSpec& spec, c
 }
 
 absl::StatusOr<std::unique_ptr<Flow>> Flow::Build(const FlowSpec& spec, const FlowOptions& options) {
-  const absl::Status can_compute = CheckPrecision(options.precision);
+  const bool on_cpu = options.devices == nullptr || options.devices->on_cpu();
+  const absl::Status can_compute = on_cpu ? CheckPrecision(options.precision) : absl::OkStatus();
   if (!can_compute.ok()) return can_compute;
   absl::StatusOr<Plan> plan = Compile(spec, options.max_condition_number);
   if (!plan.ok()) return plan.status();
   absl::StatusOr<std::unique_ptr<const Executor>> executor =
-      CreateCpuExecutor(*plan, options.precision, options.workers);
+      on_cpu ? CreateCpuExecutor(*plan, options.precision, options.workers)
+             : options.devices->CreateExecutor(*plan, options.precision, options.workers);
   if (!executor.ok()) return executor.status();
 
   std::unique_ptr<Flow> flow(new Flow);
   FlowInfo& info = flow->info_;
   info = DescribeFlow(spec);
-  info.device = "cpu";
+  info.device = on_cpu ? "cpu" : options.devices->name();
   info.precision = std::string(PrecisionName(options.precision));
   info.layers = plan->layers;
   info.max_condition_number = plan->max_condition_number;
@@ -79,6 +82,7 @@ absl::StatusOr<std::unique_ptr<Flow>> Flow::Build(const FlowSpec& spec, const Fl
     flow->calibration_probability_ = spec.calibration->probability;
   }
   flow->plan_text_ = Dump(*plan);
+  flow->devices_ = options.devices;
   flow->executor_ = *std::move(executor);
   return flow;
 }

@@ -1,4 +1,4 @@
-// Flow: a trained flow, loaded and compiled; the one header of model/ that a server needs.
+// Flow: a trained flow, loaded and compiled; with devices.h, the only headers of model/ that a server needs.
 //
 // Rows stand alone: each has its own input, dtype, context, class and output, and its answer has the same
 // bits whatever rows it is evaluated with. Tested by tests/model/flow_test.cc and golden_test.cc.
@@ -20,6 +20,7 @@
 namespace glowworm {
 
 struct FlowSpec;
+class Devices;
 class Executor;
 
 // kBfloat16: conditioner networks multiply in bfloat16 (8 significant bits) and add in float32; all else is
@@ -28,7 +29,7 @@ class Executor;
 enum class Precision { kFloat32, kFloat64, kBfloat16 };
 // "float32", "float64" or "bfloat16".
 absl::string_view PrecisionName(Precision precision);
-// Unimplemented if this processor cannot compute so.
+// Unimplemented if this processor cannot compute so. (Devices other than it: see devices.h.)
 absl::Status CheckPrecision(Precision precision);
 
 // Of numbers at the boundary; the values are those of glowworm.v1.DataType.
@@ -83,7 +84,8 @@ struct SampleRow {
 
 struct FlowOptions {
   Precision precision = Precision::kFloat32;
-  int workers = 1;  // threads that will call at once; more may, at the price of an allocation each
+  int workers = 1;  // threads that will call at once; more may, at the price of an allocation each or a wait
+  std::shared_ptr<const Devices> devices;  // null: the CPU
   // Load refuses a linear layer conditioned worse than this.
   double max_condition_number = 1e6;
 };
@@ -107,7 +109,7 @@ struct FlowInfo {
   int64_t context_size = 0;
   int64_t num_classes = 0;
   int64_t parameters = 0;
-  std::string device;     // "cpu"
+  std::string device;     // "cpu", "cuda:0", "cuda:0,1"
   std::string precision;  // PrecisionName
   std::vector<LayerSummary> layers;
   double max_condition_number = 0;
@@ -128,7 +130,7 @@ FlowInfo DescribeFlow(const FlowSpec& spec);
 class Flow {
  public:
   // Reads, checks and compiles. InvalidArgument says what is wrong with the file, Unimplemented is
-  // CheckPrecision's.
+  // CheckPrecision's or the devices', ResourceExhausted says that a device's memory does not hold the flow.
   static absl::StatusOr<std::unique_ptr<const Flow>> Load(const std::string& path,
                                                           const FlowOptions& options);
   // The same from memory. REQUIRES: ParseFlowFile would accept `spec`.
@@ -163,7 +165,8 @@ class Flow {
   std::vector<double> calibration_log_likelihood_;  // (Q)
   std::vector<double> calibration_probability_;     // (Q)
   std::string plan_text_;
-  std::unique_ptr<const Executor> executor_;
+  std::shared_ptr<const Devices> devices_;
+  std::unique_ptr<const Executor> executor_;  // on devices_
 };
 
 }  // namespace glowworm
