@@ -18,9 +18,12 @@ namespace glowworm::cuda {
 
 #ifdef __CUDACC__
 inline constexpr int kThreadsPerBlock = 256;
+// At least, on a multiprocessor at once. Without it nvcc 13 aims for five on sm_100 and spills registers of
+// splines.
+inline constexpr int kBlocks = 2;
 
 template <typename Body>
-__global__ void __launch_bounds__(kThreadsPerBlock) RunBody(int64_t count, Body body) {
+__global__ void __launch_bounds__(kThreadsPerBlock, kBlocks) RunBody(int64_t count, Body body) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreadsPerBlock + threadIdx.x;
   if (i < count) body(i);
 }
