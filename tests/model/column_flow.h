@@ -10,15 +10,11 @@
 
 #include "model/flow.h"
 #include "model/flow_spec.h"
+#include "tests/model/spline_cases.h"
 #include "tests/testing/flow_rows.h"
 #include "tests/testing/reference_spline.h"
 
 namespace glowworm {
-
-struct SplineCase {
-  SplineTransform spline;
-  std::vector<double> raw;  // [w | h | d], numbers that a float32 holds
-};
 
 // A net over one feature that gives `bias` whatever it reads.
 Net ConstantNet(const std::vector<double>& bias);

@@ -1,10 +1,6 @@
 // Splines as the executor computes them, wherever a flow may hold one, at the numbers where they are hard: at
 // and beside knots and tail bound, far outside, and with raw parameters so large that bins are thin, steep
 // and flat.
-//
-// Where a spline is steep a last digit of x is many of y, and where it is flat the other way round. Right to
-// rounding is therefore a claim about both axes: a result lies between the gold standard's for numbers a few
-// roundings to either side (Displacement), give or take as much and its own rounding.
 
 #include <gtest/gtest.h>
 
@@ -18,6 +14,7 @@
 #include "model/flow.h"
 #include "model/flow_spec.h"
 #include "tests/model/column_flow.h"
+#include "tests/model/spline_cases.h"
 #include "tests/testing/flow_rows.h"
 #include "tests/testing/jacobian.h"
 #include "tests/testing/random_flow.h"
@@ -29,51 +26,6 @@ namespace {
 
 constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
 
-// How far float64 arithmetic may displace a point of the curve along either axis. A bin's share is exp of a
-// raw number (relative error: its argument's rounding and two more) over a sum of K; a knot sums K bins;
-// within a bin the curve takes a dozen roundings of numbers no larger than the bin.
-double RelativeDisplacement(const SplineCase& c) {
-  double largest = 0;
-  for (double r : c.raw) largest = std::max(largest, std::fabs(r * c.spline.width_height_scale));
-  if (c.spline.parametrization == SplineParametrization::kSoftclip) largest = std::min(largest, 3.5);
-  return kEpsilon * (2.0 * static_cast<double>(c.spline.bins) + 12 + 2 * largest);
-}
-double Displacement(const SplineCase& c) { return 2 * c.spline.tail_bound * RelativeDisplacement(c); }
-
-std::vector<double> ToFloats(std::vector<double> values) {
-  for (double& v : values) v = static_cast<float>(v);
-  return values;
-}
-
-// Tame splines of every kind, then ones with raw parameters of size 10, 100 and 1000.
-std::vector<SplineCase> Cases() {
-  RandomNumbers random(7);
-  std::vector<SplineCase> cases;
-  for (int repeat = 0; repeat < 30; ++repeat) {
-    const SplineTransform spline = AnySpline(random);
-    cases.push_back({spline, ToFloats(random.Normals(3 * spline.bins - 1, 0, 1))});
-  }
-  for (const double size : {10.0, 100.0, 1000.0}) {
-    for (const int64_t bins : {1, 2, 3, 8, 12}) {
-      for (const SplineParametrization parametrization :
-           {SplineParametrization::kSoftmax, SplineParametrization::kSoftclip}) {
-        for (const double scale : {1.0, 0.125}) {
-          SplineTransform spline;
-          spline.bins = bins;
-          spline.tail_bound = 3;
-          spline.parametrization = parametrization;
-          if (parametrization == SplineParametrization::kSoftmax) {
-            spline.min_bin_width = spline.min_bin_height = spline.min_derivative = 1e-3;
-            spline.width_height_scale = scale;
-          }
-          cases.push_back({spline, ToFloats(random.Uniforms(3 * bins - 1, -size, size))});
-        }
-      }
-    }
-  }
-  return cases;
-}
-
 class SplineTest : public testing::TestWithParam<std::tuple<Precision, Place>> {
  protected:
   void TearDown() override {
@@ -83,33 +35,17 @@ class SplineTest : public testing::TestWithParam<std::tuple<Precision, Place>> {
 
   bool wide() const { return std::get<0>(GetParam()) == Precision::kFloat64; }
   int64_t columns() const { return ColumnsOf(std::get<1>(GetParam())); }
-  // Half a last digit of the precision, relative.
-  double rounding() const { return 0.5 * (wide() ? kEpsilon : std::numeric_limits<float>::epsilon()); }
-  double Rounded(double v) const { return wide() ? v : static_cast<float>(v); }
-  double Next(double v, double toward) const {
-    return wide() ? std::nextafter(v, toward)
-                  : std::nextafter(static_cast<float>(v), static_cast<float>(toward));
-  }
+  Precision precision() const { return std::get<0>(GetParam()); }
+  double rounding() const { return Rounding(precision()); }
+  double Rounded(double v) const { return RoundedTo(precision(), v); }
+  double Next(double v, double toward) const { return NextOf(precision(), v, toward); }
 
   ColumnFlow Make(const SplineCase& c) const {
     return {{LayerWith(c, std::get<1>(GetParam()))}, columns(), std::get<0>(GetParam())};
   }
 
-  // The knots of one axis with their neighbours, and numbers between and outside, ascending.
   std::vector<double> HardNumbers(const std::vector<double>& knots) const {
-    std::vector<double> at;
-    for (size_t k = 0; k < knots.size(); ++k) {
-      const double knot = Rounded(knots[k]);
-      at.insert(at.end(), {Next(knot, -1e9), knot, Next(knot, 1e9)});
-      for (const double share : {0.01, 0.25, 0.5, 0.875, 0.99}) {
-        if (k > 0) at.push_back(Rounded(knots[k - 1] + share * (knots[k] - knots[k - 1])));
-      }
-    }
-    for (const double tail : {1.01, 7.0}) at.insert(at.end(), {tail * knots.front(), tail * knots.back()});
-    for (double& v : at) v = Rounded(v);
-    std::sort(at.begin(), at.end());
-    at.erase(std::unique(at.begin(), at.end()), at.end());
-    return at;
+    return glowworm::HardNumbers(precision(), knots);
   }
 
   // `got` lies between `low` and `high`, give or take `tolerance`.
@@ -119,61 +55,41 @@ class SplineTest : public testing::TestWithParam<std::tuple<Precision, Place>> {
     worst_ = std::max({worst_, (low - got) / tolerance, (got - high) / tolerance});
   }
 
-  // What rounding may cost a log-derivative beside a displacement. The slope of a bin enters up to the fourth
-  // power, with the relative errors of two bin sizes; the sum with the base's density of `latent` rounds too.
-  double LogDerivativeTolerance(const SplineCase& c, double latent, double log_derivative) const {
-    const double log_base = 0.5 * latent * latent + 2;
-    return 8 * RelativeDisplacement(c) + rounding() * std::fabs(log_derivative) +
-           2 * kEpsilon * (log_base + std::fabs(log_derivative));
+  void ExpectWithin(double got, const Bounds& bounds, double at) {
+    ExpectBetween(got, bounds.low, bounds.high, bounds.tolerance, at);
   }
 
   double worst_ = 0;
 };
 
 TEST_P(SplineTest, ValuesAreTheGoldStandardsToRounding) {
-  for (const SplineCase& c : Cases()) {
+  for (const SplineCase& c : SplineCases()) {
     const std::vector<double> x = HardNumbers(SplineKnots(c.spline, c.raw).x);
     const std::vector<ReferencePoint> got = Make(c).Forward(x);
-    const double shift = Displacement(c);
-    for (size_t i = 0; i < x.size(); ++i) {
-      const double low = ForwardPoint(c.spline, c.raw, x[i] - shift).value;
-      const double high = ForwardPoint(c.spline, c.raw, x[i] + shift).value;
-      ExpectBetween(got[i].value, low, high, shift + rounding() * std::fabs(high), x[i]);
-    }
+    for (size_t i = 0; i < x.size(); ++i) ExpectWithin(got[i].value, ValueBounds(c, precision(), x[i]), x[i]);
   }
 }
 
 TEST_P(SplineTest, LogDerivativesAreTheGoldStandardsToRounding) {
-  for (const SplineCase& c : Cases()) {
+  for (const SplineCase& c : SplineCases()) {
     const std::vector<double> x = HardNumbers(SplineKnots(c.spline, c.raw).x);
     const std::vector<ReferencePoint> got = Make(c).Forward(x);
-    const double shift = Displacement(c);
     for (size_t i = 0; i < x.size(); ++i) {
-      const double here = ForwardPoint(c.spline, c.raw, x[i]).log_derivative;
-      const double before = ForwardPoint(c.spline, c.raw, x[i] - shift).log_derivative;
-      const double after = ForwardPoint(c.spline, c.raw, x[i] + shift).log_derivative;
-      const auto [low, high] = std::minmax({before, here, after});
-      const double tolerance = LogDerivativeTolerance(c, got[i].value, here) + (high - low);
-      ExpectBetween(got[i].log_derivative, low, high, tolerance, x[i]);
+      ExpectWithin(got[i].log_derivative, LogDerivativeBounds(c, precision(), x[i], got[i].value), x[i]);
     }
   }
 }
 
 TEST_P(SplineTest, InversesAreTheGoldStandardsToRounding) {
-  for (const SplineCase& c : Cases()) {
+  for (const SplineCase& c : SplineCases()) {
     const std::vector<double> y = HardNumbers(SplineKnots(c.spline, c.raw).y);
     const std::vector<double> got = Make(c).Inverse(y);
-    const double shift = Displacement(c);
-    for (size_t i = 0; i < y.size(); ++i) {
-      const double low = InversePoint(c.spline, c.raw, y[i] - shift).value;
-      const double high = InversePoint(c.spline, c.raw, y[i] + shift).value;
-      ExpectBetween(got[i], low, high, shift + rounding() * std::fabs(high), y[i]);
-    }
+    for (size_t i = 0; i < y.size(); ++i) ExpectWithin(got[i], InverseBounds(c, precision(), y[i]), y[i]);
   }
 }
 
 TEST_P(SplineTest, InverseOfTheValueIsTheNumber) {
-  for (const SplineCase& c : Cases()) {
+  for (const SplineCase& c : SplineCases()) {
     const std::vector<double> x = HardNumbers(SplineKnots(c.spline, c.raw).x);
     const ColumnFlow flow = Make(c);
     std::vector<double> y;
@@ -194,7 +110,7 @@ TEST_P(SplineTest, InverseOfTheValueIsTheNumber) {
 
 TEST_P(SplineTest, AtTheTailBoundAndOutsideItIsTheIdentityBitForBit) {
   const ColumnFlow nothing({}, columns(), std::get<0>(GetParam()));
-  for (const SplineCase& c : Cases()) {
+  for (const SplineCase& c : SplineCases()) {
     const double bound = c.spline.tail_bound;
     std::vector<double> x;
     for (const double sign : {-1.0, 1.0}) {
@@ -210,7 +126,7 @@ TEST_P(SplineTest, AtTheTailBoundAndOutsideItIsTheIdentityBitForBit) {
 }
 
 TEST_P(SplineTest, ValuesAscendWithTheNumbersAcrossBins) {
-  for (const SplineCase& c : Cases()) {
+  for (const SplineCase& c : SplineCases()) {
     const std::vector<double> x = HardNumbers(SplineKnots(c.spline, c.raw).x);
     const std::vector<ReferencePoint> y = Make(c).Forward(x);
     for (size_t i = 1; i < x.size(); ++i) {
@@ -221,7 +137,7 @@ TEST_P(SplineTest, ValuesAscendWithTheNumbersAcrossBins) {
 }
 
 TEST_P(SplineTest, ValuesAreContinuousAtKnots) {
-  for (const SplineCase& c : Cases()) {
+  for (const SplineCase& c : SplineCases()) {
     const ReferenceKnots knots = SplineKnots(c.spline, c.raw);
     const ColumnFlow flow = Make(c);
     for (size_t k = 0; k < knots.x.size(); ++k) {
@@ -241,7 +157,7 @@ TEST_P(SplineTest, ValuesAreContinuousAtKnots) {
 }
 
 TEST_P(SplineTest, OneBinIsTheIdentity) {
-  for (const SplineCase& c : Cases()) {
+  for (const SplineCase& c : SplineCases()) {
     if (c.spline.bins != 1) continue;
     std::vector<double> x;
     for (double v = -1.2; v < 1.2; v += 0.05) x.push_back(Rounded(v * c.spline.tail_bound));
@@ -260,7 +176,7 @@ class Float64SplineTest : public SplineTest {};  // differences need its digits
 
 TEST_P(Float64SplineTest, DerivativeIsTheNumericDifferences) {
   int checked = 0, seen = 0;
-  for (const SplineCase& c : Cases()) {
+  for (const SplineCase& c : SplineCases()) {
     const ReferenceKnots knots = SplineKnots(c.spline, c.raw);
     const ColumnFlow flow = Make(c);
     for (size_t k = 1; k < knots.x.size(); ++k) {
@@ -309,23 +225,15 @@ TEST_P(SplineTest, BinsTooThinForANumberLeaveFiniteAnswersInOrder) {
 class InverseSplineTest : public SplineTest {};
 
 TEST_P(InverseSplineTest, LogDerivativesOfInversesAreTheGoldStandardsToRounding) {
-  for (const SplineCase& c : Cases()) {
+  for (const SplineCase& c : SplineCases()) {
     Autoregressive layer{{0}, ConstantNet(c.raw), ParallelDirection::kInverse, c.spline};
     const ColumnFlow flow({{"spline", layer}}, 1, std::get<0>(GetParam()));
     const std::vector<double> y = HardNumbers(SplineKnots(c.spline, c.raw).y);
     const std::vector<ReferencePoint> got = flow.Forward(y);
-    const double shift = Displacement(c);
     for (size_t i = 0; i < y.size(); ++i) {
-      const double before = InversePoint(c.spline, c.raw, y[i] - shift).value;
-      const double after = InversePoint(c.spline, c.raw, y[i] + shift).value;
-      ExpectBetween(got[i].value, before, after, shift + rounding() * std::fabs(after), y[i]);
-      // Taken at a number that may be displaced as well.
-      const double here = InversePoint(c.spline, c.raw, y[i]).log_derivative;
-      const auto [low, high] =
-          std::minmax({-ForwardPoint(c.spline, c.raw, before - shift).log_derivative, here,
-                       -ForwardPoint(c.spline, c.raw, after + shift).log_derivative});
-      ExpectBetween(got[i].log_derivative, low, high,
-                    LogDerivativeTolerance(c, got[i].value, here) + (high - low), y[i]);
+      ExpectWithin(got[i].value, InverseBounds(c, precision(), y[i]), y[i]);
+      ExpectWithin(got[i].log_derivative, InverseLogDerivativeBounds(c, precision(), y[i], got[i].value),
+                   y[i]);
     }
   }
 }
@@ -344,7 +252,7 @@ TEST_P(InverseSplineTest, LogDerivativeInABinTooThinForANumberIsItsSlopes) {
     const ReferencePoint got = flow.Forward({1.5})[0];
     // The end derivatives are less than exp(-size) of the slope each, and move the halfway point as little.
     EXPECT_NEAR(got.log_derivative, log_derivative,
-                4 * std::exp(-size) + LogDerivativeTolerance(c, got.value, log_derivative));
+                4 * std::exp(-size) + LogDerivativeTolerance(c, precision(), got.value, log_derivative));
   }
 }
 
