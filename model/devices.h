@@ -1,6 +1,6 @@
 // Devices: what a flow computes on: the processor, or CUDA devices behind a plug-in that is opened at run
 // time. With flow.h, the only headers of model/ that a server needs. Entry point: Open. The plug-in's side is
-// cuda/plugin.h. Tested by tests/model/devices_test.cc.
+// cuda/plugin.h. Tested by tests/model/devices_test.cc and tests/e2e/device_test.py.
 
 #ifndef GLOWWORM_MODEL_DEVICES_H_
 #define GLOWWORM_MODEL_DEVICES_H_

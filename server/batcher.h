@@ -76,7 +76,7 @@ struct BatchReport {
 };
 
 struct BatcherOptions {
-  // Rows that one worker takes at once: 1..256. Smaller for wide rows, so that a tile's activations stay in
+  // Rows that one worker takes at once: 1..1024. Smaller for wide rows, so that a tile's activations stay in
   // cache.
   int64_t max_batch_rows = 256;
   // Rows admitted and not sealed yet: bounds the wait of the last one.

@@ -12,10 +12,11 @@
 namespace glowworm {
 
 // Tile sizes that executors prepare for; a batch is padded to the next one, so rows up to it cost nothing
-// more.
-inline constexpr std::array<int64_t, 13> kLadder = {1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256};
+// more. (CUDA's executor has fewer of them; the CPU's has none above 256.)
+inline constexpr std::array<int64_t, 15> kLadder = {1,  2,  4,   8,   16,  24,  32,  48,
+                                                    64, 96, 128, 192, 256, 512, 1024};
 
-// The smallest rung that holds `rows`, at most 256.
+// The smallest rung that holds `rows`, at most 1024.
 int64_t RoundUpToLadder(int64_t rows);
 
 // One moving average for each rung, because a batch's cost is not proportional to its rows: a rate learned

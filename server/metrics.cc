@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/device_metrics.h"
 #include "server/model_metrics.h"
 #include "server/process_metrics.h"
 #include "server/version.h"
@@ -30,6 +31,7 @@ class Metrics::Scrape : public prometheus::Collectable {
     metrics_->ReadBatchers();
     std::vector<prometheus::MetricFamily> out = metrics_->registry_->Collect();
     AppendProcessMetrics(&out);
+    if (metrics_->devices_ != nullptr) AppendDeviceMetrics(metrics_->devices_->Use(), &out);
     return out;
   }
 

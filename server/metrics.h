@@ -25,6 +25,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "model/devices.h"
 #include "server/mutex.h"
 
 namespace glowworm {
@@ -54,6 +55,9 @@ class Metrics {
   void SetCertificateEnd(absl::Time end) {
     certificate_end_.Add({}).Set(absl::ToDoubleSeconds(end - absl::UnixEpoch()));
   }
+
+  // Asks the devices at each scrape. REQUIRES: called before Listen, if at all.
+  void Watch(std::shared_ptr<const Devices> devices) { devices_ = std::move(devices); }
 
   // One load of a version of that model has ended.
   void LoadEnded(const std::string& model, bool ok);
@@ -106,6 +110,7 @@ class Metrics {
   prometheus::Family<prometheus::Counter>& credentials_kept_;
   prometheus::Family<prometheus::Gauge>& certificate_end_;
   const std::shared_ptr<prometheus::Collectable> scrape_;
+  std::shared_ptr<const Devices> devices_;  // constant once it listens; may be null
   int port_ = 0;
 
   mutable Mutex mutex_;

@@ -10,6 +10,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "model/devices.h"
 #include "server/log.h"
 
 namespace glowworm {
@@ -137,7 +138,7 @@ absl::Status CheckOptions(const ServerOptions& o) {
       {"drain_timeout_ms", absl::ToInt64Milliseconds(o.drain_timeout), 0, hour_ms},
       {"max_message_bytes", o.max_message_bytes, 1024, 1024 * kMiB},
       {"max_reply_bytes", o.max_reply_bytes, 4096, 1024 * kMiB},
-      {"max_batch_rows", o.max_batch_rows, 1, 256},
+      {"max_batch_rows", o.max_batch_rows, 1, 1024},
       {"max_queue_rows", o.max_queue_rows, 1, int64_t{1} << 30},
       {"max_queue_bytes", o.max_queue_bytes, 4096, int64_t{1} << 44},
       {"max_process_bytes", o.max_process_bytes, 4096, int64_t{1} << 44},
@@ -159,7 +160,15 @@ absl::Status CheckOptions(const ServerOptions& o) {
     return absl::InvalidArgumentError(
         "--repository: not given, and no bundled repository lies beside the binary");
   }
-  absl::Status status = CheckPrecision(o.precision);
+  absl::Status status = Devices::CheckSpec(o.device);
+  if (!status.ok()) return absl::InvalidArgumentError(absl::StrCat("--device: ", status.message()));
+  const bool cuda_only = o.device != "cpu" && o.device != "auto";
+  if (cuda_only && o.precision == Precision::kBfloat16) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--precision=bfloat16: computed on the CPU only; with --device=", o.device,
+                     " expected float32 or float64"));
+  }
+  if (!cuda_only) status = CheckPrecision(o.precision);
   if (!status.ok()) {
     return absl::InvalidArgumentError(
         absl::StrCat("--precision=", PrecisionName(o.precision), ": ", status.message()));

@@ -45,8 +45,10 @@ struct ServerOptions {
   bool insecure = false;                                // plaintext may leave the loopback
 
   Precision precision = Precision::kFloat32;
+  std::string device = "cpu";  // as Devices::Open takes it
   double max_condition_number = 1e6;
-  int64_t threads = 0;  // 0: as many as the machine and the cgroup's quota allow
+  // 0: as many as the machine and the cgroup's quota allow; on CUDA devices two for each.
+  int64_t threads = 0;
   bool exit_on_load_error = false;
 
   absl::Duration max_queue_delay;
@@ -59,7 +61,7 @@ struct ServerOptions {
 
   int64_t max_message_bytes = 4 << 20;
   int64_t max_reply_bytes = (4 << 20) - (64 << 10);
-  int64_t max_batch_rows = 256;
+  int64_t max_batch_rows = 1024;  // or a tile of the flow, which on the CPU is 256 rows or less
   int64_t max_queue_rows = 65536;
   int64_t max_queue_bytes = int64_t{256} << 20;
   int64_t max_process_bytes = int64_t{1} << 30;

@@ -37,6 +37,7 @@ void RemovePortFile(const std::string& path) {
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
   std::unique_ptr<Server> server(new Server(options));
   absl::Status status = server->ReadCredentials();
+  if (status.ok()) status = server->OpenDevices();
   if (status.ok()) status = server->StartPool();
   if (status.ok()) status = server->OpenRepository();
   if (status.ok() && !options.metrics.empty()) status = server->metrics_->Listen(options.metrics);
@@ -67,10 +68,37 @@ absl::Status Server::ReadCredentials() {
   return absl::OkStatus();
 }
 
+absl::Status Server::OpenDevices() {
+  const bool cpu_alone = options_.device == "auto" && options_.precision == Precision::kBfloat16;
+  absl::StatusOr<std::shared_ptr<const Devices>> opened = Devices::Open(cpu_alone ? "cpu" : options_.device);
+  if (!opened.ok()) {
+    return absl::Status(opened.status().code(),
+                        absl::StrCat("--device=", options_.device, ": ", opened.status().message()));
+  }
+  devices_ = *std::move(opened);
+  metrics_->Watch(devices_);
+  if (options_.device == "auto" && devices_->on_cpu()) {
+    LogInfo(absl::StrCat(
+        "computing device=cpu reason=",
+        LogText(cpu_alone ? "bfloat16 is computed on the CPU only" : devices_->fallback_reason())));
+  }
+  for (const DeviceUse& use : devices_->Use()) {
+    LogInfo(absl::StrCat("computing device=cuda:", use.ordinal, " name=", LogText(use.name),
+                         " memory_total_bytes=", use.memory_total_bytes));
+  }
+  return absl::OkStatus();
+}
+
+// One thread copies to and from a CUDA device while another has it compute.
+int Server::Threads() const {
+  if (options_.threads > 0) return static_cast<int>(options_.threads);
+  return devices_->on_cpu() ? DefaultWorkers() : 2 * devices_->count();
+}
+
 absl::Status Server::StartPool() {
   const MayRunOut here;
   PoolOptions pool;
-  pool.workers = options_.threads > 0 ? static_cast<int>(options_.threads) : DefaultWorkers();
+  pool.workers = Threads();
   pool.max_bytes = options_.max_process_bytes;
   absl::StatusOr<std::unique_ptr<ComputePool>> created = ComputePool::Create(std::move(pool));
   if (!created.ok()) return created.status();
@@ -150,6 +178,7 @@ absl::StatusOr<std::shared_ptr<const ServedModel>> Server::Load(const std::strin
   FlowOptions flow_options;
   flow_options.precision = options_.precision;
   flow_options.workers = pool_->workers();
+  flow_options.devices = devices_;
   flow_options.max_condition_number = options_.max_condition_number;
   BatcherOptions batching;
   batching.max_batch_rows = options_.max_batch_rows;
@@ -239,7 +268,7 @@ absl::Status Server::Announce() {
     }
   }
   LogInfo(absl::StrCat("serving address=", address(), " metrics=", metrics_address(),
-                       " admin=", admin_address(), " health=", health_address(),
+                       " admin=", admin_address(), " health=", health_address(), " device=", devices_->name(),
                        " threads=", pool_->workers(), " server_version=", kServerVersion));
   return absl::OkStatus();
 }

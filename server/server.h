@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "model/devices.h"
 #include "server/admin_service.h"
 #include "server/call_record.h"
 #include "server/compute_pool.h"
@@ -67,6 +68,8 @@ class Server {
  private:
   explicit Server(const ServerOptions& options);
   absl::Status ReadCredentials();
+  absl::Status OpenDevices();
+  int Threads() const;
   absl::Status StartPool();
   absl::Status OpenRepository();
   absl::Status StartListeners();
@@ -82,6 +85,7 @@ class Server {
   const ServerOptions options_;
   std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<Credentials> credentials_;
+  std::shared_ptr<const Devices> devices_;
   std::unique_ptr<ComputePool> pool_;
   // Also of models that failed, by name and version; the loading thread's.
   std::map<std::pair<std::string, int64_t>, std::shared_ptr<ModelMetrics>> model_metrics_;

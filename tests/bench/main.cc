@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "model/devices.h"
 #include "model/flow.h"
 #include "tests/bench/rounds.h"
 #include "tests/bench/tile_pool.h"
@@ -26,14 +27,15 @@ namespace bench {
 namespace {
 
 constexpr char kUsage[] =
-    "glowworm-bench --flow=PATH [--precision=float32|float64|bfloat16] "
-    "[--methods=log_likelihood,encode,decode,sample]\n"
-    "  [--batches=1,64,1024] [--threads=1,2] [--serve_rounds] [Google Benchmark's flags: "
+    "glowworm-bench --flow=PATH [--precision=float32|float64|bfloat16] [--device=cpu|cuda[:N[,M]]|auto]\n"
+    "  [--methods=log_likelihood,encode,decode,sample] [--batches=1,64,1024] [--threads=1,2] "
+    "[--serve_rounds] [Google Benchmark's flags: "
     "--benchmark_format=json]\n";
 
 struct Options {
   std::string flow;
   Precision precision = Precision::kFloat32;
+  std::string device = "cpu";
   std::vector<std::string> methods = {"log_likelihood", "encode", "decode", "sample"};
   std::vector<int64_t> batches = {1, 64, 1024};
   std::vector<int64_t> threads = {1};
@@ -60,6 +62,10 @@ bool ParseFlag(absl::string_view flag, Options* options) {
       if (flag == PrecisionName(precision)) options->precision = precision;
     }
     return flag == PrecisionName(options->precision);
+  }
+  if (absl::ConsumePrefix(&flag, "--device=")) {
+    options->device = std::string(flag);
+    return Devices::CheckSpec(flag).ok();
   }
   if (absl::ConsumePrefix(&flag, "--methods=")) {
     options->methods = absl::StrSplit(flag, ',');
@@ -110,16 +116,26 @@ int Main(int argc, char** argv) {
     std::cerr << kUsage;
     return 2;
   }
+  const absl::StatusOr<std::shared_ptr<const Devices>> devices = Devices::Open(options.device);
+  if (!devices.ok()) {
+    std::cerr << "--device=" << options.device << ": " << devices.status().message() << "\n";
+    return 1;
+  }
   FlowOptions load;
   load.precision = options.precision;
+  load.devices = *devices;
   load.workers = static_cast<int>(std::max<unsigned>(1, std::thread::hardware_concurrency()));
+  if (!(*devices)->on_cpu()) {  // each costs memory there; more threads than these wait
+    const int64_t most = *std::max_element(options.threads.begin(), options.threads.end());
+    load.workers = static_cast<int>(std::max<int64_t>(most, 2 * (*devices)->count()));
+  }
   const auto flow = Flow::Load(options.flow, load);
   if (!flow.ok()) {
     std::cerr << options.flow << ": " << flow.status().message() << "\n";
     return 1;
   }
   if (options.serve_rounds) {
-    ServeRounds(**flow, std::cin, std::cout);
+    ServeRounds(**flow, *devices, std::cin, std::cout);
     return 0;
   }
   std::map<int64_t, std::unique_ptr<TilePool>> pools;

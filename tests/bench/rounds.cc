@@ -57,7 +57,9 @@ void WriteRaw(const std::string& path, const std::vector<T>& values) {
 // Pools and workloads live as long as the session: a round sets nothing up that an earlier one has.
 class Session {
  public:
-  explicit Session(const Flow& flow) : flow_(flow) {}
+  Session(const Flow& flow, const std::shared_ptr<const Devices>& devices) : flow_(flow) {
+    load_.devices = devices;
+  }
 
   absl::StatusOr<std::string> Answer(const std::vector<std::string>& words) {
     if (words.size() == 5 && words[0] == "time") return Time(words);
@@ -112,8 +114,7 @@ class Session {
     double seconds;
     if (!absl::SimpleAtod(words[2], &seconds)) return absl::InvalidArgumentError("load PATH SECONDS");
     absl::Status status;
-    const Timing timing =
-        Measure(seconds, [&] { status.Update(Flow::Load(words[1], FlowOptions()).status()); });
+    const Timing timing = Measure(seconds, [&] { status.Update(Flow::Load(words[1], load_).status()); });
     if (!status.ok()) return status;
     return absl::StrFormat("%.9g %d", timing.seconds, timing.calls);
   }
@@ -171,6 +172,7 @@ class Session {
   }
 
   const Flow& flow_;
+  FlowOptions load_;                                    // of `load`
   std::map<int64_t, std::unique_ptr<TilePool>> pools_;  // by threads
   std::map<std::tuple<Method, int64_t, int64_t>, std::unique_ptr<Workload>>
       workloads_;  // method, rows, threads
@@ -194,8 +196,9 @@ Timing Measure(double seconds, absl::FunctionRef<void()> run) {
   return {took[took.size() / 2], static_cast<int64_t>(took.size())};
 }
 
-void ServeRounds(const Flow& flow, std::istream& in, std::ostream& out) {
-  Session session(flow);
+void ServeRounds(const Flow& flow, const std::shared_ptr<const Devices>& devices, std::istream& in,
+                 std::ostream& out) {
+  Session session(flow, devices);
   std::string line;
   while (std::getline(in, line)) {
     const absl::StatusOr<std::string> answer = session.Answer(absl::StrSplit(line, ' ', absl::SkipEmpty()));

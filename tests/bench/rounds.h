@@ -13,9 +13,11 @@
 #define GLOWWORM_TESTS_BENCH_ROUNDS_H_
 
 #include <istream>
+#include <memory>
 #include <ostream>
 
 #include "absl/functional/function_ref.h"
+#include "model/devices.h"
 #include "model/flow.h"
 
 namespace glowworm {
@@ -30,8 +32,9 @@ struct Timing {
 // threads spin on.
 Timing Measure(double seconds, absl::FunctionRef<void()> run);
 
-// Answers until the input ends.
-void ServeRounds(const Flow& flow, std::istream& in, std::ostream& out);
+// Answers until the input ends. `devices` is what the flow computes on, and what `load` loads for.
+void ServeRounds(const Flow& flow, const std::shared_ptr<const Devices>& devices, std::istream& in,
+                 std::ostream& out);
 
 }  // namespace bench
 }  // namespace glowworm

@@ -19,7 +19,8 @@ namespace bench {
 namespace {
 
 constexpr uint64_t kSeed = 42;
-constexpr int64_t kMaxTileRows = 256;  // the server's --max_batch_rows
+constexpr int64_t kCpuTileRows = 256;
+constexpr int64_t kMaxTileRows = 1024;  // the server's --max_batch_rows
 
 std::vector<float> Inputs(const Flow& flow, Method method, int64_t rows) {
   switch (method) {
@@ -74,8 +75,10 @@ std::vector<float> DrawRows(const Flow& flow, int64_t n, uint64_t seed) {
   return x;
 }
 
-int64_t TileRows(int64_t rows, int threads) {
-  return RoundUpOnLadder(std::min((rows + threads - 1) / threads, kMaxTileRows));
+int64_t TileRows(int64_t rows, int threads, int64_t most) {
+  const int64_t share = std::min((rows + threads - 1) / threads, most);
+  if (share <= kCpuTileRows) return RoundUpOnLadder(share);
+  return share <= kMaxTileRows / 2 ? kMaxTileRows / 2 : kMaxTileRows;
 }
 
 Workload::Workload(const Flow* flow, TilePool* pool, Method method, int64_t rows)
@@ -132,7 +135,8 @@ void Workload::Prepare() {
 }
 
 void Workload::Run() {
-  const int64_t tile_rows = TileRows(rows_, pool_->threads());
+  const int64_t tile_rows =
+      TileRows(rows_, pool_->threads(), std::max(kCpuTileRows, flow_->info().max_tile_rows));
   pool_->Run((rows_ + tile_rows - 1) / tile_rows, [&](int64_t tile) {
     const size_t begin = tile * tile_rows;
     const auto cut = [&](const auto& rows) { return absl::MakeConstSpan(rows).subspan(begin, tile_rows); };

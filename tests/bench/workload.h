@@ -24,8 +24,9 @@ absl::StatusOr<Method> ParseMethod(absl::string_view name);
 // zeros for it.
 std::vector<float> DrawRows(const Flow& flow, int64_t n, uint64_t seed);
 
-// Rows per tile when `rows` are shared by `threads` idle workers: the batcher's rule.
-int64_t TileRows(int64_t rows, int threads);
+// Rows per tile when `rows` are shared by `threads` idle workers: the batcher's rule, for a flow that takes
+// up to `most` at once.
+int64_t TileRows(int64_t rows, int threads, int64_t most);
 
 class Workload {
  public:

@@ -91,7 +91,8 @@ TEST(ComputeEstimate, RowsAreRoundedUpToTheLadder) {
   EXPECT_EQ(RoundUpToLadder(17), 24);
   EXPECT_EQ(RoundUpToLadder(193), 256);
   EXPECT_EQ(RoundUpToLadder(256), 256);
-  EXPECT_EQ(RoundUpToLadder(100000), 256);
+  EXPECT_EQ(RoundUpToLadder(257), 512);
+  EXPECT_EQ(RoundUpToLadder(100000), 1024);
 }
 
 TEST(ComputeEstimate, AtLeastNeverScalesUpFromSmallerBatches) {

@@ -57,6 +57,27 @@ TEST(CheckOptions, NamesTheFlagAndItsRange) {
   ExpectRefused([](auto* o) { o->metrics = "localhost:99999"; }, "--metrics: expected HOST:PORT");
 }
 
+TEST(CheckOptions, TakesEverySpellingOfADevice) {
+  for (const char* device : {"cpu", "cuda", "cuda:1", "cuda:0,1", "auto"}) {
+    ServerOptions options = Good();
+    options.device = device;
+    EXPECT_TRUE(CheckOptions(options).ok()) << device;
+  }
+  ExpectRefused([](auto* o) { o->device = "tpu"; },
+                "--device: expected cpu, cuda, cuda:N, cuda:N,M or auto, got 'tpu'");
+}
+
+TEST(CheckOptions, RefusesBfloat16OnCudaDevices) {
+  for (const char* device : {"cuda", "cuda:1"}) {
+    ExpectRefused(
+        [device](auto* o) {
+          o->device = device;
+          o->precision = Precision::kBfloat16;
+        },
+        "--precision=bfloat16: computed on the CPU only");
+  }
+}
+
 TEST(CheckOptions, KeepsPlaintextOnTheLoopbackUnlessToldOtherwise) {
   for (const char* local : {"127.0.0.1:1", "127.8.9.1:1", "[::1]:1", "localhost:1"}) {
     ServerOptions options = Good();

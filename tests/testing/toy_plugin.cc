@@ -1,8 +1,9 @@
 // A CUDA plug-in without CUDA, for tests of what stands before it: two devices whose density is a toy. log p
 // of a row is its first number, latents and samples are zeros. A tile fails as a device would if a row's
-// first number is kPoison, or a sample's seed is. The devices hold flows of up to kMostNumbers numbers. It is
-// built once for each way of being wrong too (CMakeLists.txt): TOY_OTHER_BUILD, TOY_OTHER_LIBRARY,
-// TOY_NO_DRIVER and TOY_NO_DEVICE. Used by tests/model/devices_test.cc.
+// first number is kPoison, or a sample's seed is. The devices hold flows of up to kMostNumbers numbers, and
+// fail with every tile of a flow of kBrokenNumbers. It is built once for each way of being wrong too
+// (CMakeLists.txt): TOY_OTHER_BUILD, TOY_OTHER_LIBRARY, TOY_NO_DRIVER and TOY_NO_DEVICE. Used by
+// tests/model/devices_test.cc, tests/server/device_test.cc and tests/e2e/device_test.py.
 
 #include <atomic>
 #include <cstring>
@@ -15,7 +16,7 @@ namespace glowworm {
 namespace {
 
 constexpr double kPoison = 666;
-constexpr int64_t kMostNumbers = 6;
+constexpr int64_t kMostNumbers = 6, kBrokenNumbers = 5;
 constexpr int64_t kTileRows = 1024;
 
 std::atomic<int> tiles{0};
@@ -43,7 +44,7 @@ class ToyExecutor final : public Executor {
   absl::Status Encode(absl::Span<const EncodeRow> rows) const override {
     ++tiles;
     for (const EncodeRow& row : rows) {
-      if (First(row.x) == kPoison) return Failure();
+      if (broken() || First(row.x) == kPoison) return Failure();
       *row.log_likelihood = First(row.x);
       *row.status = RowStatus::kOk;
       Clear(row.z);
@@ -54,7 +55,7 @@ class ToyExecutor final : public Executor {
   absl::Status Decode(absl::Span<const DecodeRow> rows) const override {
     ++tiles;
     for (const DecodeRow& row : rows) {
-      if (First(row.z) == kPoison) return Failure();
+      if (broken() || First(row.z) == kPoison) return Failure();
       *row.status = RowStatus::kOk;
       Clear(row.x);
     }
@@ -64,7 +65,7 @@ class ToyExecutor final : public Executor {
   absl::Status Sample(absl::Span<const SampleRow> rows) const override {
     ++tiles;
     for (const SampleRow& row : rows) {
-      if (row.seed == static_cast<uint64_t>(kPoison)) return Failure();
+      if (broken() || row.seed == static_cast<uint64_t>(kPoison)) return Failure();
       if (row.class_drawn != nullptr) *row.class_drawn = 0;
       *row.status = RowStatus::kOk;
       Clear(row.x);
@@ -73,6 +74,7 @@ class ToyExecutor final : public Executor {
   }
 
  private:
+  bool broken() const { return numbers_ == kBrokenNumbers; }
   void Clear(const RowOutput& row) const {
     if (row.data != nullptr) std::memset(row.data, 0, (row.dtype == DataType::kFloat32 ? 4 : 8) * numbers_);
   }

@@ -22,11 +22,13 @@
 #include "absl/flags/parse.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "model/devices.h"
 #include "model/flow.h"
 
 ABSL_FLAG(std::string, flow, "", "the flow file");
 ABSL_FLAG(std::string, first, "",
           "a flow to load and use before: what the libraries take at first is not the flow's");
+ABSL_FLAG(std::string, device, "cpu", "what computes: cpu, cuda, cuda:N, cuda:N,M or auto");
 ABSL_FLAG(int, threads, 1, "that compute at once");
 ABSL_FLAG(int, rows, 256, "of each call");
 ABSL_FLAG(double, seconds, 1, "of the measurement, after a quarter of that to warm up; 0: load only");
@@ -136,7 +138,14 @@ int Run() {
     std::fprintf(stderr, "glowworm-in-process: --threads and --rows are at least 1\n");
     return 2;
   }
+  const absl::StatusOr<std::shared_ptr<const Devices>> devices = Devices::Open(absl::GetFlag(FLAGS_device));
+  if (!devices.ok()) {
+    std::fprintf(stderr, "glowworm-in-process: --device: %s\n",
+                 std::string(devices.status().message()).c_str());
+    return 1;
+  }
   FlowOptions options;
+  options.devices = *devices;
   options.workers = threads;
   absl::StatusOr<std::unique_ptr<const Flow>> first;
   if (!absl::GetFlag(FLAGS_first).empty()) {

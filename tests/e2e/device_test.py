@@ -1,0 +1,181 @@
+"""--device: every reason why there is none, in one sentence; a server on toy devices, and on the CUDA executor with the
+fake device under it. ctest sets GLOWWORM_TOY_PLUGINS (a folder) and GLOWWORM_CUDA_FAKE (a file; may not be there)."""
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+from unittest import mock
+
+import numpy as np
+
+import glowworm_e2e as e2e
+from glowworm_e2e import pb
+
+TOYS = pathlib.Path(os.environ["GLOWWORM_TOY_PLUGINS"])
+FAKE = pathlib.Path(os.environ.get("GLOWWORM_CUDA_FAKE", ""))
+VARIABLE = "GLOWWORM_CUDA_PLUGIN"
+FAILED = "the device failed: an illegal memory access was encountered"
+# A float32 answer may be off by so much: of the sum of the terms of log p, and beside it.
+RELATIVE, ABSOLUTE = 2e-6, 1e-5
+
+
+def toy(variant):
+    return str(TOYS / f"libglowworm_cuda_{variant}.so")
+
+
+def repository(name="tiny-plu"):
+    return e2e.repository(e2e.golden_folder(name))
+
+
+class RefusalTest(unittest.TestCase):
+    """What stands in the way before a device is there."""
+
+    def run_server(self, *flags, plugin=None, binary=e2e.BINARY):
+        """(exit code, standard error) of a server that ends by itself."""
+        environment = {k: v for k, v in os.environ.items() if k != VARIABLE}
+        done = subprocess.run([binary, f"--repository={repository()}", "--listen=127.0.0.1:0", "--metrics=", *flags],
+                              capture_output=True, text=True, timeout=60,
+                              env={**environment, **({VARIABLE: plugin} if plugin else {})})
+        return done.returncode, done.stderr
+
+    def assert_refused(self, sentence, plugin, device="cuda", **more):
+        code, errors = self.run_server(f"--device={device}", plugin=plugin, **more)
+        self.assertEqual(code, 1)
+        self.assertEqual(len(errors.splitlines()), 1, errors)
+        self.assertIn(f" error --device={device}: {sentence}", errors)
+        self.assertNotIn(str(e2e.TEMPORARY), errors)
+        self.assertNotIn(str(TOYS), errors)
+
+    def folder(self):
+        folder = pathlib.Path(tempfile.mkdtemp(dir=e2e.TEMPORARY))
+        self.addCleanup(shutil.rmtree, folder)
+        return folder
+
+    def test_no_plugin(self):
+        binary = self.folder() / "bin" / "glowworm-server"
+        binary.parent.mkdir()
+        shutil.copy(e2e.BINARY, binary)
+        self.assert_refused("there is no CUDA plug-in: libglowworm_cuda.so lies neither beside the program nor in "
+                            "../lib/glowworm", None, binary=binary)
+
+    def test_a_plugin_is_found_beside_the_server_and_in_lib(self):
+        for place in ("bin", "lib/glowworm"):
+            root = self.folder()
+            for folder in ("bin", place):
+                (root / folder).mkdir(parents=True, exist_ok=True)
+            binary = root / "bin" / "glowworm-server"
+            shutil.copy(e2e.BINARY, binary)
+            shutil.copy(toy("no_driver"), root / place / "libglowworm_cuda.so")
+            self.assert_refused("there is no NVIDIA driver", None, binary=binary)
+
+    def test_a_plugin_that_is_named_and_not_there(self):
+        self.assert_refused("the CUDA plug-in that GLOWWORM_CUDA_PLUGIN names does not exist",
+                            str(self.folder() / "none.so"))
+
+    def test_a_file_that_is_no_library(self):
+        path = self.folder() / "text.so"
+        path.write_text("not a library")
+        self.assert_refused("the CUDA plug-in does not load: text.so: ", str(path))
+
+    def test_another_library(self):
+        self.assert_refused("the file that should be the CUDA plug-in is another library", toy("other_library"))
+
+    def test_a_plugin_of_another_build(self):
+        self.assert_refused("the CUDA plug-in was built of another source than this program", toy("other_build"))
+
+    def test_no_driver(self):
+        self.assert_refused("there is no NVIDIA driver", toy("no_driver"), device="cuda:0")
+
+    def test_no_device(self):
+        self.assert_refused("the CUDA driver sees no device", toy("no_device"))
+
+    def test_no_such_device(self):
+        self.assert_refused("there is no CUDA device 2: the driver sees 2, the first of them 0", toy("toy"),
+                            device="cuda:0,2")
+
+    def test_bad_spellings(self):
+        for flags, text in ((("--device=tpu",), "--device: expected cpu, cuda, cuda:N, cuda:N,M or auto, got 'tpu'"),
+                            (("--device=cuda:",), "got 'cuda:'"), (("--device=cuda:-1",), "got 'cuda:-1'"),
+                            (("--device=CUDA",), "got 'CUDA'"), (("--device=cuda:1,1",), "each device once"),
+                            (("--device=cuda:0", "--precision=bfloat16"), "computed on the CPU only")):
+            with self.subTest(flags):
+                code, errors = self.run_server(*flags, plugin=toy("toy"))
+                self.assertEqual(code, 2)
+                self.assertEqual(len(errors.splitlines()), 1, errors)
+                self.assertIn(text, errors)
+
+
+class ServingTest(unittest.TestCase):
+    def serve(self, root, plugin, *flags):
+        with mock.patch.dict(os.environ, {VARIABLE: str(plugin)}):
+            server = e2e.Server(root, *flags)
+        self.addCleanup(server.stop)
+        return server
+
+    def devices_of(self, server):
+        return {model.device for model in server.stub().ListModels(pb.ListModelsRequest(), timeout=10).models}
+
+
+class ToyTest(ServingTest):
+    """A server on devices that compute a toy: what stands before the executor."""
+
+    def test_auto_goes_on_with_the_cpu_and_says_why_once(self):
+        server = self.serve(repository(), toy("no_driver"), "--device=auto")
+        self.assertIn('computing device=cpu reason="there is no NVIDIA driver"', server.wait_for("computing"))
+        self.assertEqual(self.devices_of(server), {"cpu"})
+        self.assertEqual(len([line for line in server.lines if "NVIDIA" in line]), 1)
+        self.assertNotIn("glowworm_device_", server.scrape())
+
+    def test_auto_takes_every_device_with_two_threads_each(self):
+        server = self.serve(repository(), toy("toy"), "--device=auto", "--metrics=")
+        self.assertIn('device=cuda:1 name="Toy 2"', server.wait_for("computing", count=2))
+        self.assertIn("device=cuda:0,1 threads=4", server.wait_for(" serving "))
+        self.assertEqual(self.devices_of(server), {"cuda:0,1"})
+
+    def test_threads_that_are_asked_for_stand(self):
+        server = self.serve(repository(), toy("toy"), "--device=cuda:1", "--threads=3", "--metrics=")
+        self.assertIn("device=cuda:1 threads=3", server.wait_for(" serving "))
+
+    def test_a_failing_device_is_told_of_once_and_counted_each_time(self):
+        server = self.serve(repository(), toy("toy"), "--device=cuda")
+        stub = server.stub()
+        size = stub.GetModel(pb.GetModelRequest(model=pb.ModelRef(name="tiny-plu")), timeout=10).latent_size
+        x = np.zeros((2, size), "f4")
+        x[0, 0] = 666
+        request = pb.LogLikelihoodRequest(model=pb.ModelRef(name="tiny-plu"), x=e2e.tensor(x))
+        for _ in range(5):
+            self.assertEqual(e2e.outcome(lambda: stub.LogLikelihood(request, timeout=10)), ("INTERNAL", FAILED))
+        self.assertEqual(server.metric("glowworm_requests_total", 'code="INTERNAL"'), 5)
+        server.stop()
+        server.wait_for("stopped")
+        self.assertEqual(len([line for line in server.lines if "illegal memory access" in line]), 1)
+
+
+@unittest.skipUnless(FAKE.is_file(), "skipped: libglowworm_cuda_fake.so is not in this build")
+class FakeDeviceTest(ServingTest):
+    """The whole server on the CUDA executor, with the fake device under it."""
+
+    def test_its_answers_are_the_cpus(self):
+        x = np.random.default_rng(4).normal(size=(300, 6)).astype("f4")
+        root, name = repository("thyroid-glow"), "thyroid-glow"
+        request = pb.EncodeRequest(model=pb.ModelRef(name=name), x=e2e.tensor(x))
+        on_cpu = self.serve(root, FAKE).stub().Encode(request, timeout=60)
+        server = self.serve(root, FAKE, "--device=cuda:0")
+        on_device = server.stub().Encode(request, timeout=60)
+        self.assertEqual(self.devices_of(server), {"cuda:0"})
+        want, got = np.array(on_cpu.log_likelihood), np.array(on_device.log_likelihood)
+        self.assertEqual(len(got), len(x))
+        self.assertLessEqual(np.max(np.abs(got - want) / (RELATIVE * np.abs(want) + ABSOLUTE)), 1)
+        self.assertFalse(on_device.row_status)
+        for metric in ("memory_used_bytes", "memory_total_bytes", "compute_seconds_total", "transfer_seconds_total"):
+            self.assertGreater(server.metric(f"glowworm_device_{metric}", 'device="cuda:0"'), 0, metric)
+        self.assertEqual(server.stop(), 0)
+
+
+if __name__ == "__main__":
+    try:
+        unittest.main()
+    finally:
+        e2e.remove_temporary_files()
