@@ -13,7 +13,8 @@ deploy/install.sh deploy/packages.txt
 
 say "Build (a few minutes the first time)"
 if [ ! -f "$build/build.ninja" ]; then
-  cmake -B "$build" -G Ninja -DGLOWWORM_BUILD_TESTS=OFF >"$build.configure.log" 2>&1 || { cat "$build.configure.log"; exit 1; }
+  cmake -B "$build" -G Ninja -DGLOWWORM_BUILD_TESTS=OFF -DGLOWWORM_CUDA=OFF >"$build.configure.log" 2>&1 ||
+    { cat "$build.configure.log"; exit 1; }
   mv "$build.configure.log" "$build/configure.log"
 fi
 cmake --build "$build" --target glowworm-server glowworm

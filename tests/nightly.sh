@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What takes too long for every change: tests/run.sh, clang-tidy over every source file, the unit tests some times more
 # in random order, which shows tests that lean on one another, all unit tests under the sanitizers, attacks at full
-# size, half an hour of load, a thousand reloads, and ten minutes of each fuzzer.
+# size, half an hour of load, a thousand reloads, the image with CUDA, and ten minutes of each fuzzer.
 # Usage: tests/nightly.sh [BUILD_FOLDER]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -28,9 +28,13 @@ reloads() {
 keepalive() {  # peers that stand still, which takes 50 s
   GLOWWORM_NIGHTLY=1 ctest --test-dir "$build" -R '^e2e_faults$' --no-tests=error --output-on-failure
 }
+cuda_image() {
+  GLOWWORM_NIGHTLY=1 ctest --test-dir "$build" -R '^deploy_cuda_image$' --no-tests=error --output-on-failure
+}
 tests/run.sh "$build"
 stage "Faults, with peers that stand still" keepalive
 stage "Attacks at full size" attacks
+stage "The image with CUDA" cuda_image
 stage "Lint" lint
 stage "Unit tests in random order" random_order
 stage "Address and undefined-behaviour sanitizers" tests/sanitize.sh build-asan address,undefined '^unit$' \

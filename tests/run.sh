@@ -8,8 +8,8 @@ build=${1:-build}
 
 configure() {
   mkdir -p "$build"
-  cmake -B "$build" -G Ninja -DGLOWWORM_WERROR=ON -DGLOWWORM_BUILD_TESTS=ON >"$build/configure.log" 2>&1 ||
-    { cat "$build/configure.log"; return 1; }
+  cmake -B "$build" -G Ninja -DGLOWWORM_WERROR=ON -DGLOWWORM_BUILD_TESTS=ON -DGLOWWORM_CUDA=ON \
+    >"$build/configure.log" 2>&1 || { cat "$build/configure.log"; return 1; }
 }
 tests() {  # those that time something run alone (RUN_SERIAL)
   ctest --test-dir "$build" -j 2 --output-on-failure

@@ -1,4 +1,5 @@
-"""docker-compose.yml, without an engine: its schema, the files it mounts, and what keeps its containers confined."""
+"""docker-compose.yml and compose.gpu.yaml, without an engine: their schema, the files they mount, and what keeps their
+containers confined."""
 import importlib.util
 import json
 import pathlib
@@ -41,6 +42,21 @@ class ComposeTest(unittest.TestCase):
         self.addCleanup(self.file["services"]["glowworm"].pop, "read_onyl")
         with self.assertRaises(jsonschema.ValidationError):
             jsonschema.validate(self.file, schema())
+
+    def test_on_a_gpu_it_is_the_same_server_with_another_image_and_one_device_more(self):
+        override = deployments.compose("compose.gpu.yaml")
+        jsonschema.validate(override, schema())
+        (name, service), = override["services"].items()
+        self.assertEqual(name, "glowworm")
+        self.assertEqual(set(service), {"image", "build", "command", "mem_limit", "deploy"})
+        self.assertEqual(service["build"], {"context": self.services[name]["build"], "args": {"CUDA": 1}})
+        self.assertEqual(service["command"], self.services[name]["command"] + ["--device=cuda"])
+        self.assertEqual(service["deploy"], {"resources": {"reservations": {"devices": [
+            {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}]}}})
+        service["deploy"]["resources"]["reservations"]["devices"][0].pop("capabilities")  # which engines insist on
+        service["deploy"]["resources"]["reservations"]["device"] = []
+        with self.assertRaises(jsonschema.ValidationError):
+            jsonschema.validate(override, schema())
 
     def test_every_container_is_confined(self):
         for name, service in self.services.items():

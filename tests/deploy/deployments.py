@@ -41,6 +41,10 @@ class Start(typing.NamedTuple):
         split = [re.fullmatch(r"--([\w-]+)(?:=(.*))?", argument) for argument in self.arguments]
         return {m[1]: "true" if m[2] is None else m[2] for m in split}
 
+    @property
+    def on_gpu(self):
+        return self.flags.get("device") == "cuda"
+
     def port(self, flag):
         return int(self.flags[flag].rpartition(":")[2])
 
@@ -57,17 +61,17 @@ def size(text):
     return int(number) << {"m": 20, "g": 30}[unit[0].lower()]
 
 
-def dockerfile():
-    """The instructions of the last stage, by name; of one given twice, all."""
+def dockerfile(cuda=0):
+    """What the stage of the image says, which is made with CUDA=0 or 1, by name; of one given twice, all."""
     text = re.sub(r"\\\n", " ", (SOURCE / "Dockerfile").read_text())
-    stage, out = text[text.rindex("\nFROM "):], {}
+    stage, out = re.search(rf"^FROM \S+ AS image-{cuda}\n(.*?)(?=^FROM )", text, re.MULTILINE | re.DOTALL)[1], {}
     for name, rest in re.findall(r"^([A-Z]+) (.*)$", stage, re.MULTILINE):
         out.setdefault(name, []).append(rest.strip())
     return out
 
 
-def entry_point():
-    command = json.loads(dockerfile()["ENTRYPOINT"][0])
+def entry_point(cuda=0):
+    command = json.loads(dockerfile(cuda)["ENTRYPOINT"][0])
     assert command[0] == "/usr/bin/glowworm-server"
     return command[1:]
 
@@ -77,15 +81,15 @@ def health_check():
     return json.loads(re.search(r"CMD (\[.*\])", dockerfile()["HEALTHCHECK"][0])[1])
 
 
-def compose():
-    return yaml.safe_load((SOURCE / "deploy/compose/docker-compose.yml").read_text())
+def compose(name="docker-compose.yml"):
+    return yaml.safe_load((SOURCE / "deploy/compose" / name).read_text())
 
 
-def unit():
-    """The systemd unit; option names keep their case."""
+def unit(name="glowworm.service"):
+    """The systemd unit or drop-in; option names keep their case."""
     parser = configparser.RawConfigParser(strict=True, delimiters=("=",))
     parser.optionxform = str
-    parser.read(SOURCE / "deploy/systemd/glowworm.service")
+    parser.read(SOURCE / "deploy/systemd" / name)
     return parser
 
 
@@ -96,15 +100,20 @@ def pod(documents):
 def starts():
     user = dockerfile()["USER"][0].split(":")[0]
     out = [Start("Dockerfile", entry_point(), None, user, None)]
-    service = compose()["services"]["glowworm"]
-    out.append(Start("compose", entry_point() + service["command"], seconds(service["stop_grace_period"]),
-                     service["user"].split(":")[0], size(service["mem_limit"])))
-    for name in ("base", "overlays/tls"):
+    out.append(Start("Dockerfile/cuda", entry_point(1), None, user, None))
+    for name, override in (("compose", {}), ("compose/gpu", compose("compose.gpu.yaml")["services"]["glowworm"])):
+        service = {**compose()["services"]["glowworm"], **override}
+        out.append(Start(name, entry_point(int(bool(override))) + service["command"],
+                         seconds(service["stop_grace_period"]), service["user"].split(":")[0],
+                         size(service["mem_limit"])))
+    for name in ("base", "overlays/tls", "overlays/gpu"):
         spec = pod(kustomize.build(SOURCE / "deploy/kubernetes" / name))
-        out.append(Start(f"kubernetes/{name}", entry_point() + spec["containers"][0]["args"],
+        out.append(Start(f"kubernetes/{name}", entry_point(int(name == "overlays/gpu")) + spec["containers"][0]["args"],
                          spec["terminationGracePeriodSeconds"], str(spec["securityContext"]["runAsUser"]),
                          size(spec["containers"][0]["resources"]["limits"]["memory"])))
     service = unit()["Service"]
     command = [a for a in shlex.split(service["ExecStart"].replace("\\\n", " ")) if a != "$GLOWWORM_ARGUMENTS"]
     out.append(Start("systemd", command[1:], float(service["TimeoutStopSec"]), None, None))
+    further = unit("gpu.conf")["Service"]["Environment"].removeprefix("GLOWWORM_ARGUMENTS=")
+    out.append(Start("systemd/gpu", command[1:] + shlex.split(further), float(service["TimeoutStopSec"]), None, None))
     return out

@@ -76,16 +76,18 @@ class Running:
         return code
 
 
-class ImageTest(unittest.TestCase):
+class Built:
+    """A class's image, called `name`: its files below `root`, those of its base, and its configuration."""
+
     @classmethod
     def setUpClass(cls):
         cls.addClassCleanup(shutil.rmtree, BUILD / "image/storage", ignore_errors=True)
         cls.addClassCleanup(shutil.rmtree, BUILD / "image/run", ignore_errors=True)
-        subprocess.run([SOURCE / "deploy/image/build.sh", BUILD], check=True, timeout=1500)
+        options = ["--cuda"] if cls.name == "glowworm-cuda" else []
+        subprocess.run([SOURCE / "deploy/image/build.sh", *options, BUILD], check=True, timeout=3000)
         cls.addClassCleanup(buildah, "rm", "--all")
-        cls.base, cls.root = (buildah("mount", buildah("from", "--pull-never", name)) for name in ("base", "glowworm"))
-        cls.image = json.loads(buildah("inspect", "--type", "image", "glowworm"))["Docker"]
-        cls.config = cls.image["config"]
+        cls.base, cls.root = (buildah("mount", buildah("from", "--pull-never", name)) for name in ("base", cls.name))
+        cls.config = json.loads(buildah("inspect", "--type", "image", cls.name))["Docker"]["config"]
 
     def serve(self, *arguments):
         running = Running(self.root, self.config, *arguments)
@@ -93,6 +95,10 @@ class ImageTest(unittest.TestCase):
         self.assertTrue(running.serving.wait(SECONDS))
         self.assertIsNone(running.process.poll(), running.lines)
         return running
+
+
+class ImageTest(Built, unittest.TestCase):
+    name = "glowworm"
 
     def test_it_adds_at_most_150_mb_to_its_base(self):
         above = bytes_below(self.root) - bytes_below(self.base)
@@ -117,6 +123,13 @@ class ImageTest(unittest.TestCase):
             self.assertEqual(os.listdir(root / path), [], path)
         added = set(os.listdir(root)) - set(os.listdir(self.base))
         self.assertEqual(added, set())
+
+    def test_it_holds_nothing_of_cuda(self):
+        root = pathlib.Path(self.root)
+        for name in ("cuda", "cublas", "nvidia"):
+            self.assertEqual([p for p in root.rglob(f"*{name}*") if p.is_file()], [])
+        self.assertNotIn("NVIDIA", " ".join(self.config["Env"]))
+        self.assertNotIn("--device", " ".join(self.config["Entrypoint"]))
 
     def test_its_binaries_are_stripped_and_nobody_but_root_may_write_them(self):
         for name in ("glowworm-server", "glowworm"):

@@ -169,6 +169,25 @@ class TlsTest(Manifests, unittest.TestCase):
     name = "overlays/tls"
 
 
+class GpuTest(Manifests, unittest.TestCase):
+    name = "overlays/gpu"
+
+    def test_a_replica_has_one_gpu_of_a_node_that_has_some(self):
+        self.assertEqual(self.container["resources"]["limits"]["nvidia.com/gpu"], 1)
+        self.assertEqual(self.pod["nodeSelector"], {"nvidia.com/gpu.present": "true"})
+        self.assertEqual(self.pod["tolerations"], [{"key": "nvidia.com/gpu", "operator": "Exists",
+                                                    "effect": "NoSchedule"}])
+        self.assertEqual(self.start.flags["device"], "cuda")
+
+    def test_it_is_the_base_but_for_the_device_and_has_longer_to_start(self):
+        base = deployments.pod(kustomize.build(FOLDER / "base"))["containers"][0]
+        different = {key for key in self.container if self.container[key] != base[key]}
+        self.assertEqual(different, {"args", "image", "resources", "startupProbe"})
+        self.assertEqual(self.container["args"], base["args"] + ["--device=cuda"])
+        self.assertGreater(self.container["startupProbe"]["failureThreshold"],
+                           base["startupProbe"]["failureThreshold"])
+
+
 class AdapterTest(unittest.TestCase):
     def test_the_adapters_metric_is_the_mean_wait_of_each_pod(self):
         if not shutil.which("promtool"):

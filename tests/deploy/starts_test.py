@@ -12,6 +12,7 @@ import glowworm_e2e as e2e
 
 MARGIN_SECONDS = 5
 MODELS_BYTES = 512 << 20  # and what the process needs besides requests and replies
+DEVICE_BYTES = 1 << 30  # the pages of cuBLAS, 0.6 GB, and what the driver keeps of a device
 SHUTDOWN_SECONDS = 1  # the server's own, after the drain
 ANY_PORT = [f"--{name}=127.0.0.1:0" for name in ("listen", "health", "metrics")]
 
@@ -38,17 +39,22 @@ class StartsTest(unittest.TestCase):
         cls.starts = deployments.starts()
         cls.help = subprocess.run([deployments.BINARY, "--help"], capture_output=True, text=True, timeout=60).stdout
 
-    def test_there_are_five(self):
+    def test_there_are_five_and_four_with_cuda(self):
         self.assertEqual([s.name for s in self.starts],
-                         ["Dockerfile", "compose", "kubernetes/base", "kubernetes/overlays/tls", "systemd"])
+                         ["Dockerfile", "Dockerfile/cuda", "compose", "compose/gpu", "kubernetes/base",
+                          "kubernetes/overlays/tls", "kubernetes/overlays/gpu", "systemd", "systemd/gpu"])
+        self.assertEqual([s.name for s in self.starts if s.on_gpu],
+                         ["compose/gpu", "kubernetes/overlays/gpu", "systemd/gpu"])
 
     def test_the_version_is_the_servers_everywhere(self):
         version = subprocess.run([deployments.BINARY, "--version"], capture_output=True, text=True).stdout.split()[1]
         self.assertIn(f"VERSION={version}", deployments.dockerfile()["ARG"])
-        self.assertEqual(deployments.compose()["services"]["glowworm"]["image"], f"glowworm:{version}")
-        for name in ("base", "overlays/tls"):
+        for name, suffix in (("docker-compose.yml", ""), ("compose.gpu.yaml", "-cuda")):
+            image = deployments.compose(name)["services"]["glowworm"]["image"]
+            self.assertEqual(image, f"glowworm:{version}{suffix}")
+        for name, suffix in (("base", ""), ("overlays/tls", ""), ("overlays/gpu", "-cuda")):
             objects = deployments.kustomize.build(deployments.SOURCE / "deploy/kubernetes" / name)
-            self.assertEqual(deployments.pod(objects)["containers"][0]["image"], f"glowworm:{version}")
+            self.assertEqual(deployments.pod(objects)["containers"][0]["image"], f"glowworm:{version}{suffix}")
 
     def test_every_flag_is_one_of_the_servers(self):
         known = set(re.findall(r"^ *--(\w+)", self.help, re.MULTILINE))
@@ -68,6 +74,15 @@ class StartsTest(unittest.TestCase):
             self.assertGreater(len(named), 3)
             self.assertEqual(named - known, set(), page)
 
+    def test_every_refusal_that_the_page_explains_is_in_the_source(self):
+        page = (deployments.SOURCE / "deploy/README.md").read_text()
+        section = page[page.index("\n## GPU\n"):]
+        said = re.findall(r"^\| `([^`]+)`", section, re.MULTILINE)
+        self.assertGreater(len(said), 5)
+        sources = "".join(p.read_text() for p in (deployments.SOURCE / "model").rglob("*.cc"))
+        for sentence in said:
+            self.assertIn(f'"{sentence}', sources)
+
     def number(self, start, flag):
         """A flag's value, or else its default."""
         default = re.search(rf"--{flag} .*?default: (\d+);", self.help, re.DOTALL)[1]
@@ -77,7 +92,7 @@ class StartsTest(unittest.TestCase):
         for start in self.starts:
             with self.subTest(start.name):
                 # As much as --max_process_bytes may be arriving besides: server/listener.h.
-                spent = 2 * self.number(start, "max_process_bytes") + MODELS_BYTES
+                spent = 2 * self.number(start, "max_process_bytes") + MODELS_BYTES + start.on_gpu * DEVICE_BYTES
                 if start.memory_bytes is not None:
                     self.assertGreaterEqual(start.memory_bytes, spent)
 
@@ -100,7 +115,7 @@ class StartsTest(unittest.TestCase):
                 loopback = start.flags["listen"].startswith("127.")
                 tls = {"tls_cert", "tls_key"} <= set(start.flags)
                 insecure = "insecure" in start.flags
-                if start.name == "Dockerfile":  # left to whoever runs it
+                if start.name.startswith("Dockerfile"):  # left to whoever runs it
                     self.assertFalse(loopback or tls or insecure)
                 else:
                     self.assertEqual([loopback, tls, insecure].count(True), 1)
@@ -110,6 +125,25 @@ class StartsTest(unittest.TestCase):
         check = deployments.Start("check", deployments.health_check()[1:], None, None, None)
         self.assertEqual(check.port("health"), start.port("health"))
 
+    def test_with_cuda_the_image_takes_a_gpu_if_there_is_one_and_is_otherwise_the_same(self):
+        self.assertEqual(self.starts[1].arguments, self.starts[0].arguments + ["--device=auto"])
+        stage = deployments.dockerfile(1)
+        self.assertEqual(set(stage), {"ENV", "ENTRYPOINT", "CMD"})
+        self.assertEqual(stage["CMD"], ["[]"])
+        self.assertEqual(set(stage["ENV"][0].split()),
+                         {"NVIDIA_VISIBLE_DEVICES=all", "NVIDIA_DRIVER_CAPABILITIES=compute,utility"})
+
+    def test_one_made_for_a_gpu_ends_with_a_reason_where_there_is_none(self):
+        nothing = tempfile.mkdtemp(dir=e2e.TEMPORARY)
+        for start in self.starts:
+            if start.on_gpu:
+                with self.subTest(start.name):
+                    done = subprocess.run(
+                        [deployments.BINARY, *start.arguments, *ANY_PORT, f"--repository={nothing}"], text=True,
+                        capture_output=True, timeout=60, env={"CUDA_VISIBLE_DEVICES": "", "PATH": "/usr/bin"})
+                    self.assertNotEqual(done.returncode, 0)
+                    self.assertRegex(done.stderr.splitlines()[-1], "(?i)cuda")
+
     def test_the_image_exposes_the_ports_of_its_flags(self):
         start = self.starts[0]
         self.assertEqual(set(map(int, deployments.dockerfile()["EXPOSE"][0].split())),
@@ -118,6 +152,8 @@ class StartsTest(unittest.TestCase):
     def test_a_server_started_with_them_serves_answers_the_probes_and_ends(self):
         repository, credentials = e2e.repository(e2e.golden_folder("tiny-plu")), certificates()
         for start in self.starts:
+            if start.flags.get("device", "cpu") != "cpu":
+                continue
             with self.subTest(start.name):
                 arguments = [a.replace("/credentials/", f"{credentials}/") for a in start.arguments]
                 arguments = [f"--repository={repository}" if a.startswith("--repository=") else a for a in arguments]

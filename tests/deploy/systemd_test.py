@@ -1,4 +1,5 @@
-"""The systemd unit: systemd accepts it and finds it confined, and the server needs no system call that it forbids."""
+"""The systemd unit and its drop-in for a GPU: systemd accepts them and finds them confined, and the server needs no
+system call that the unit forbids."""
 import pathlib
 import re
 import shutil
@@ -11,6 +12,7 @@ import deployments
 import glowworm_e2e as e2e
 
 UNIT = deployments.SOURCE / "deploy/systemd/glowworm.service"
+DROP_IN = UNIT.with_name("gpu.conf")
 MAX_EXPOSURE = 2.0  # of 10; a unit without any of these options has 9.6
 
 
@@ -34,23 +36,49 @@ class SystemdTest(unittest.TestCase):
             self.skipTest("systemd-analyze is not installed")
         self.service = deployments.unit()["Service"]
 
-    def test_systemd_accepts_it(self):
-        folder = tempfile.mkdtemp(dir=e2e.TEMPORARY)
-        # With a binary that is here: that it exists is asked too.
+    def install(self, name, change="", drop_in=None):
+        """A folder's unit, with its drop-in, and with a binary that is here: that it exists is asked too."""
+        path = pathlib.Path(tempfile.mkdtemp(dir=e2e.TEMPORARY)) / f"{name}.service"
         text = UNIT.read_text().replace("/usr/bin/glowworm-server", deployments.BINARY)
+        path.write_text(text.replace("[Install]", f"{change}\n[Install]"))
+        if drop_in is not None:
+            folder = path.with_name(f"{name}.service.d")
+            folder.mkdir()
+            (folder / "gpu.conf").write_text(drop_in)
+        return path
+
+    def test_systemd_accepts_it(self):
         for name, change, accepted in (("good", "", True), ("bad", "NoSuchOption=yes", False)):
-            path = f"{folder}/{name}.service"
-            with open(path, "w") as file:
-                file.write(text.replace("[Install]", f"{change}\n[Install]"))
-            code, said = analyze("verify", "--man=no", path)
+            code, said = analyze("verify", "--man=no", self.install(name, change))
             self.assertEqual((code, said) == (0, ""), accepted, said)
 
-    def test_it_is_confined(self):
-        code, said = analyze("security", "--offline=yes", UNIT)
+    def test_systemd_accepts_its_drop_in(self):
+        text = DROP_IN.read_text()
+        for name, change, accepted in (("good", "", True), ("bad", "NoSuchOption=yes\n", False)):
+            code, said = analyze("verify", "--man=no", self.install(name, drop_in=text + change))
+            self.assertEqual((code, said) == (0, ""), accepted, said)
+
+    def exposure(self, path):
+        code, said = analyze("security", "--offline=yes", path)
         self.assertEqual(code, 0, said)
         exposure = float(re.search(r"Overall exposure level for glowworm.service: ([\d.]+)", said)[1])
         print(f"exposure {exposure} of 10")
-        self.assertLessEqual(exposure, MAX_EXPOSURE)
+        return exposure
+
+    def test_it_is_confined(self):
+        alone = self.exposure(UNIT)
+        self.assertLessEqual(alone, MAX_EXPOSURE)
+        on_gpu = self.exposure(self.install("glowworm", drop_in=DROP_IN.read_text()))
+        self.assertGreater(on_gpu, alone)  # it was read
+        self.assertLessEqual(on_gpu, MAX_EXPOSURE)
+
+    def test_on_a_gpu_it_opens_the_drivers_devices_and_no_others(self):
+        service = deployments.unit("gpu.conf")["Service"]
+        self.assertEqual((service["PrivateDevices"], service["DevicePolicy"]), ("no", "closed"))
+        self.assertEqual(service["DeviceAllow"], "char-nvidia* rw")
+        self.assertEqual(service["Environment"], "GLOWWORM_ARGUMENTS=--device=cuda")
+        opened = {"Environment", "PrivateDevices", "DevicePolicy", "DeviceAllow", "ExecStartPre", "SupplementaryGroups"}
+        self.assertEqual(set(service), opened)
 
     def test_generated_code_may_run(self):
         self.assertNotIn("MemoryDenyWriteExecute", self.service)
