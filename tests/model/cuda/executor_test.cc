@@ -118,7 +118,9 @@ TEST_F(ExecutorTest, ARowThatIsNotFiniteIsAloneInThat) {
   const ExecutorAnswer after = Encode(**device, rows);
   for (int64_t r = 0; r < 20; ++r) {
     EXPECT_EQ(after.status[r], r == 7 ? RowStatus::kNonFiniteInput : before.status[r]);
-    if (r != 7) EXPECT_EQ(after.log_likelihood[r], before.log_likelihood[r]);
+    if (r != 7) {
+      EXPECT_EQ(after.log_likelihood[r], before.log_likelihood[r]);
+    }
   }
 }
 
@@ -130,7 +132,9 @@ TEST_F(ExecutorTest, ATileIsAsLongAsMemoryAllows) {
     const auto device = Create(spec, Precision::kFloat32);
     ASSERT_TRUE(device.ok()) << device.status();
     const int64_t rows = (*device)->max_tile_rows();
-    if (longest > 0) EXPECT_LE(rows, longest);
+    if (longest > 0) {
+      EXPECT_LE(rows, longest);
+    }
     longest = rows;
     EXPECT_TRUE(Encode(**device, RandomRows(spec, 9, rows)).computed.ok());
   }
