@@ -105,6 +105,14 @@ class SmokeTest(unittest.TestCase):
             got = bench.evaluate("log_likelihood", x)
         self.assertLessEqual(np.max(np.abs(got - want) / np.maximum(1, np.abs(want))), 1e-8)
 
+    def test_a_device_that_is_not_there_is_refused_in_one_sentence(self):
+        for spec, code, text in (("tpu", 2, "--device=cpu|cuda[:N[,M]]|auto"),
+                                 ("cuda:0", 1, "--device=cuda:0: the CUDA plug-in that GLOWWORM_CUDA_PLUGIN names")):
+            done = subprocess.run([BINARY, f"--flow={DIGITS}", f"--device={spec}"], capture_output=True, text=True,
+                                  timeout=60, env={**os.environ, "GLOWWORM_CUDA_PLUGIN": "nowhere.so"})
+            self.assertEqual(done.returncode, code)
+            self.assertIn(text, done.stderr)
+
     def test_a_wrong_flow_is_not_written(self):
         writer = FlowWriter("wrong", "", [3], {})
         with self.assertRaisesRegex(ValueError, "shape"):

@@ -24,8 +24,12 @@ from prometheus_server import SCRAPE_SECONDS, Prometheus, wait_until  # noqa: E4
 SCRAPES = 12  # during the load: more than the drift's faster windows span
 OVERLOAD_SCRAPES = 20
 SCRAPE_BOUND_SECONDS = 1.0
-# Panels that are empty for a server without tokens and without TLS: each with its metric, which must not exist.
-EMPTY = {"Calls refused for their token": "glowworm_auth_failures_total",
+# Panels that are empty for a server on the CPU, without tokens and without TLS: each with its metric, which must not
+# exist.
+EMPTY = {"Device memory": "glowworm_device_memory_used_bytes",
+         "Device utilization": "glowworm_device_utilization_ratio",
+         "Device time": "glowworm_device_compute_seconds_total",
+         "Calls refused for their token": "glowworm_auth_failures_total",
          "Certificate": "glowworm_tls_certificate_expiry_timestamp_seconds"}
 RERUN = "ctest --test-dir build -R '^observe_live$' --output-on-failure"
 
