@@ -148,13 +148,16 @@ class CudaExecutor final : public Executor {
   }
 
   absl::Status Capture(Worker* worker) const {
-    for (const int64_t rows : kRowLadder) {
-      if (rows > max_tile_rows_) break;
-      for (const Work work : {Work::kEncode, Work::kDecode, Work::kSample}) {
-        const absl::Status status = worker->Capture(
-            work, rows, [&](Queue* queue) { compute_.Run(work, rows, *io_, worker->device_io(), queue); });
-        if (!status.ok()) return status;
+    for (const Work work : {Work::kEncode, Work::kDecode, Work::kSample}) {
+      int64_t rows = kRowLadder[0];
+      const auto compute = [&](Queue* queue) { compute_.Run(work, rows, *io_, worker->device_io(), queue); };
+      absl::Status status = worker->WarmUp(compute);
+      for (const int64_t step : kRowLadder) {
+        if (step > max_tile_rows_ || !status.ok()) break;
+        rows = step;
+        status = worker->Capture(work, rows, compute);
       }
+      if (!status.ok()) return status;
     }
     return absl::OkStatus();
   }

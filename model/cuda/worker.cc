@@ -52,7 +52,7 @@ absl::Status Worker::Prepare(const void* constants, const Sizes& sizes) {
       ok(cublasSetWorkspace(blas_.get(), blas_workspace_.get(), kBlasWorkspaceBytes), "give cuBLAS memory") &&
       ok(cublasSetMathMode(blas_.get(), CUBLAS_PEDANTIC_MATH), "keep cuBLAS from TF32") &&
       ok(cudaMemsetAsync(scratch_.get(), kUnwritten, scratch_bytes, stream_.get()), "fill memory") &&
-      ok(cudaMemsetAsync(device_io_.get(), kUnwritten, io_bytes, stream_.get()), "fill memory") &&
+      ok(cudaMemsetAsync(device_io_.get(), 0, io_bytes, stream_.get()), "fill memory") &&
       ok(cudaStreamSynchronize(stream_.get()), "fill memory");
   if (!made) return status;
   std::memset(host_io_.get(), 0, io_bytes);
@@ -62,6 +62,14 @@ absl::Status Worker::Prepare(const void* constants, const Sizes& sizes) {
   queue_.constants = static_cast<const unsigned char*>(constants);
   queue_.arena = &arena_;
   return absl::OkStatus();
+}
+
+absl::Status Worker::WarmUp(absl::FunctionRef<void(Queue*)> compute) {
+  Reset();
+  compute(&queue_);
+  queue_.Note(cudaStreamSynchronize(stream_.get()));
+  const absl::Status status = StatusOf(queue_.blas_error, "run a product");
+  return status.ok() ? StatusOf(queue_.error, "run a kernel") : status;
 }
 
 absl::Status Worker::Capture(Work work, int64_t rows, absl::FunctionRef<void(Queue*)> compute) {

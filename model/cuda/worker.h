@@ -39,6 +39,9 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
+  // Does once what `compute` puts into the queue, and blocks until it is done: kernels are loaded when they
+  // first run, which they may not be while a graph is captured.
+  absl::Status WarmUp(absl::FunctionRef<void(Queue*)> compute);
   // Captures what `compute` puts into the queue, to be run by Run(work, rows).
   absl::Status Capture(Work work, int64_t rows, absl::FunctionRef<void(Queue*)> compute);
 
