@@ -2,6 +2,7 @@
 # tests/model/cuda/CMakeLists.txt, which has the C++ compiler compile them for the host, and by model/CMakeLists.txt for
 # the stamp.
 set(GLOWWORM_CUDA_KERNELS
+  autoregressive.cu
   conditioner.cu
   conditioner_build.cu
   convert.cu
@@ -13,7 +14,8 @@ set(GLOWWORM_CUDA_KERNELS
   noise.cu
   normal_density.cu
   pointwise.cu
-  product.cu)
+  product.cu
+  sequential_net.cu)
 list(TRANSFORM GLOWWORM_CUDA_KERNELS PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
 # The host's side.
 set(GLOWWORM_CUDA_HOST
