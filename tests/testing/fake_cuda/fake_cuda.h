@@ -6,7 +6,8 @@
 //   synchronised or destroyed: whoever reads a result too early sees old bytes. What a stream captures runs
 //   when its graph is launched.
 // - A launch runs every index once, in shuffled order, over some threads.
-// - Device memory is of the heap (AddressSanitizer sees an overrun), starts as 0xFF bytes (NaN) and ends.
+// - Device memory is of the heap (AddressSanitizer sees an overrun), bounded, and the first MiB of a block
+//   start as 0xFF bytes (NaN). So is pinned host memory, but for the bound.
 // - What a device would not tell, or only by wrong numbers, is kept as a misuse, one sentence each:
 // Misuses().
 
@@ -67,6 +68,8 @@ int64_t Calls();
 // does so all the same, a synchronisation that fails drops what waits in its stream, a capture in which a
 // call fails gives no graph.
 void FailCall(int64_t n);
+// The name of the call that failed so, the last if several; empty if none has since Configure.
+std::string FailedCall();
 
 }  // namespace fake_cuda
 

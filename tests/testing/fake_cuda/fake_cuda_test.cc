@@ -143,6 +143,16 @@ TEST_F(FakeCuda, AnEventOfACaptureIsTimedOnlyIfRecordedAsExternal) {
   EXPECT_EQ(cudaEventDestroy(external), cudaSuccess);
 }
 
+TEST_F(FakeCuda, NamesTheCallThatFailed) {
+  FailCall(2);
+  EXPECT_EQ(cudaSetDevice(0), cudaSuccess);
+  EXPECT_EQ(FailedCall(), "");
+  size_t free = 0, total = 0;
+  EXPECT_NE(cudaMemGetInfo(&free, &total), cudaSuccess);
+  EXPECT_EQ(FailedCall(), "cudaMemGetInfo");
+  EXPECT_EQ(cudaMemGetInfo(&free, &total), cudaSuccess);
+}
+
 TEST_F(FakeCuda, EachDeviceHasItsOwnBoundedMemory) {
   Options options;
   options.devices = 2;

@@ -80,6 +80,7 @@ cudaError_t& LastError() { return last_error; }
 
 Call::Call(std::string name) : machine_(TheMachine()), name_(std::move(name)), lock_(machine_.mutex) {
   fails_ = ++machine_.calls == machine_.failing_call;
+  if (fails_) machine_.failed_call = name_;
 }
 
 cudaError_t Call::Return(cudaError_t error) const {
@@ -158,6 +159,7 @@ void Configure(const Options& options) {
   machine.options = options;
   machine.made_streams = 0;
   machine.calls = machine.failing_call = 0;
+  machine.failed_call.clear();
   machine.misuses.clear();
   current_device = 0;
   last_error = cudaSuccess;
@@ -179,6 +181,12 @@ int64_t Calls() {
   Machine& machine = TheMachine();
   const std::lock_guard<std::mutex> lock(machine.mutex);
   return machine.calls;
+}
+
+std::string FailedCall() {
+  Machine& machine = TheMachine();
+  const std::lock_guard<std::mutex> lock(machine.mutex);
+  return machine.failed_call;
 }
 
 void FailCall(int64_t n) {

@@ -81,6 +81,7 @@ struct Machine {
   uint64_t made_streams = 0;
   int64_t calls = 0;
   int64_t failing_call = 0;  // 0: none
+  std::string failed_call;
   std::vector<std::string> misuses;
 
   // A handle that was never given before.

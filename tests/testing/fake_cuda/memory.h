@@ -35,7 +35,7 @@ class Memory {
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
 
-  // A block of 0xFF bytes at a multiple of 256; null if the heap has no more.
+  // A block at a multiple of 256, its first MiB filled with 0xFF bytes; null if the heap has no more.
   const Block* Allocate(size_t bytes, int device);
   // REQUIRES: `block` is live.
   void Release(const Block* block);
