@@ -15,6 +15,7 @@
 #include "tests/testing/agreement.h"
 #include "tests/testing/flow_rows.h"
 #include "tests/testing/random_flow.h"
+#include "tests/testing/test_device.h"
 
 namespace glowworm {
 namespace {
@@ -39,9 +40,7 @@ Autoregressive& LayerOf(FlowSpec& spec) { return std::get<Autoregressive>(spec.l
 class AutoregressiveTest : public testing::TestWithParam<Precision> {
  protected:
   std::unique_ptr<const Flow> Make(const FlowSpec& spec) const {
-    FlowOptions options;
-    options.precision = GetParam();
-    auto flow = Flow::Create(spec, options);
+    auto flow = Flow::Create(spec, OnTestDevice(GetParam()));
     EXPECT_TRUE(flow.ok()) << flow.status();
     return flow.ok() ? *std::move(flow) : nullptr;
   }

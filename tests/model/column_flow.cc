@@ -7,6 +7,8 @@
 #include <cmath>
 #include <utility>
 
+#include "tests/testing/test_device.h"
+
 namespace glowworm {
 
 Net ConstantNet(const std::vector<double>& bias) {
@@ -44,9 +46,7 @@ ColumnFlow::ColumnFlow(std::vector<Layer> layers, int64_t columns, Precision pre
   spec.event.channels = columns;
   spec.layers = std::move(layers);
   spec.base = StandardNormal{};
-  FlowOptions options;
-  options.precision = precision;
-  auto flow = Flow::Create(spec, options);
+  auto flow = Flow::Create(spec, OnTestDevice(precision));
   EXPECT_TRUE(flow.ok()) << flow.status();
   flow_ = *std::move(flow);
 }

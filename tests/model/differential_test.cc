@@ -16,6 +16,7 @@
 #include "tests/testing/flow_rows.h"
 #include "tests/testing/jacobian.h"
 #include "tests/testing/random_flow.h"
+#include "tests/testing/test_device.h"
 
 namespace glowworm {
 namespace {
@@ -241,7 +242,7 @@ INSTANTIATE_TEST_SUITE_P(Precisions, DifferentialTest,
 // log p = log|det dz/dx| + log N(z; 0, I) for a flow whose base and priors are standard: nothing of the gold
 // standard in it. Rows that have a spline's knot within reach of the difference quotients are passed over.
 void ExpectLogLikelihoodIsTheJacobians(const FlowSpec& spec, uint64_t seed) {
-  auto flow = Flow::Create(spec, {Precision::kFloat64});
+  auto flow = Flow::Create(spec, OnTestDevice(Precision::kFloat64));
   ASSERT_TRUE(flow.ok()) << flow.status();
   const FlowRows rows = RandomRows(spec, seed, 12);
   int checked = 0;

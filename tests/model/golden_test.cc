@@ -15,6 +15,7 @@
 
 #include "model/flow.h"
 #include "tests/testing/flow_rows.h"
+#include "tests/testing/test_device.h"
 
 namespace glowworm {
 namespace {
@@ -25,9 +26,7 @@ class GoldenTest : public testing::TestWithParam<std::tuple<const char*, Precisi
     const std::string folder = FixtureFolder(std::get<0>(GetParam()));
     ASSERT_FALSE(folder.empty()) << std::get<0>(GetParam()) << " is missing in tests/golden";
     golden_ = ReadGolden(folder);
-    FlowOptions options;
-    options.precision = std::get<1>(GetParam());
-    auto flow = Flow::Load(FixtureFlowPath(folder), options);
+    auto flow = Flow::Load(FixtureFlowPath(folder), OnTestDevice(std::get<1>(GetParam())));
     ASSERT_TRUE(flow.ok()) << flow.status();
     flow_ = *std::move(flow);
   }

@@ -19,6 +19,7 @@
 #include "model/flow.h"
 #include "tests/testing/flow_rows.h"
 #include "tests/testing/random_flow.h"
+#include "tests/testing/test_device.h"
 
 namespace glowworm {
 namespace {
@@ -82,10 +83,7 @@ FlowSpec RichFlow(const FlowCase& flow_case) {
 }
 
 std::unique_ptr<const Flow> Make(const FlowSpec& spec, Precision precision, int workers = 1) {
-  FlowOptions options;
-  options.precision = precision;
-  options.workers = workers;
-  auto flow = Flow::Create(spec, options);
+  auto flow = Flow::Create(spec, OnTestDevice(precision, workers));
   EXPECT_TRUE(flow.ok()) << flow.status();
   return flow.ok() ? *std::move(flow) : nullptr;
 }
@@ -141,7 +139,7 @@ int64_t DifferingRows(const Flow& flow, const FlowRows& pool, const std::vector<
 class InvarianceTest : public testing::TestWithParam<std::tuple<FlowCase, Precision>> {
  protected:
   void SetUp() override {
-    const absl::Status can_compute = CheckPrecision(precision());
+    const absl::Status can_compute = CheckTestPrecision(precision());
     if (!can_compute.ok()) GTEST_SKIP() << can_compute.message();
     spec_ = RichFlow(flow_case());
     flow_ = Make(spec_, precision());

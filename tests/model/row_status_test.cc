@@ -13,6 +13,7 @@
 #include "tests/testing/flow_rows.h"
 #include "tests/testing/random_flow.h"
 #include "tests/testing/reference_flow.h"
+#include "tests/testing/test_device.h"
 
 namespace glowworm {
 namespace {
@@ -23,9 +24,7 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 class RowStatusTest : public testing::TestWithParam<Precision> {
  protected:
   std::unique_ptr<const Flow> Make(const FlowSpec& spec) {
-    FlowOptions options;
-    options.precision = GetParam();
-    auto flow = Flow::Create(spec, options);
+    auto flow = Flow::Create(spec, OnTestDevice(GetParam()));
     EXPECT_TRUE(flow.ok()) << flow.status();
     return flow.ok() ? *std::move(flow) : nullptr;
   }

@@ -15,6 +15,7 @@
 #include "tests/testing/random_flow.h"
 #include "tests/testing/reference_flow.h"
 #include "tests/testing/reference_philox.h"
+#include "tests/testing/test_device.h"
 
 namespace glowworm {
 namespace {
@@ -22,9 +23,7 @@ namespace {
 class SamplingTest : public testing::TestWithParam<Precision> {
  protected:
   std::unique_ptr<const Flow> Make(const FlowSpec& spec) {
-    FlowOptions options;
-    options.precision = GetParam();
-    auto flow = Flow::Create(spec, options);
+    auto flow = Flow::Create(spec, OnTestDevice(GetParam()));
     EXPECT_TRUE(flow.ok()) << flow.status();
     return flow.ok() ? *std::move(flow) : nullptr;
   }

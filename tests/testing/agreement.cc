@@ -12,6 +12,7 @@
 #include "tests/testing/flow_rows.h"
 #include "tests/testing/random_flow.h"
 #include "tests/testing/reference_flow.h"
+#include "tests/testing/test_device.h"
 
 namespace glowworm {
 namespace {
@@ -73,6 +74,7 @@ class Comparison {
   }
 
   void CheckStatus(const FlowAnswer& answer, const char* call) {
+    if (!answer.computed.ok()) out_.failure = answer.computed.ToString();
     for (size_t row = 0; row < answer.status.size() && out_.failure.empty(); ++row) {
       if (answer.status[row] == RowStatus::kOk) continue;
       out_.failure = std::string(call) + ": row " + std::to_string(row) + " has status " +
@@ -162,9 +164,7 @@ Agreement CompareWithReference(const FlowSpec& spec, const AgreementOptions& opt
 }
 
 Agreement CompareWithReference(const FlowSpec& spec, const AgreementOptions& options, const FlowRows& rows) {
-  FlowOptions flow_options;
-  flow_options.precision = options.precision;
-  auto flow = Flow::Create(spec, flow_options);
+  auto flow = Flow::Create(spec, OnTestDevice(options.precision));
   if (!flow.ok()) {
     Agreement refused;
     refused.failure = std::string(flow.status().message());
