@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What takes too long for every change: tests/run.sh, clang-tidy over every source file, the unit tests some times more
-# in random order, which shows tests that lean on one another, all unit tests under the sanitizers, attacks at full
-# size, half an hour of load, a thousand reloads, the image with CUDA, and ten minutes of each fuzzer.
+# in random order, which shows tests that lean on one another, the parity tests on a fake device, all unit tests under
+# the sanitizers, attacks at full size, half an hour of load, a thousand reloads, the image with CUDA, and ten minutes of
+# each fuzzer.
 # Usage: tests/nightly.sh [BUILD_FOLDER]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -25,6 +26,9 @@ soak() {
 reloads() {
   GLOWWORM_RELOADS=1000 ctest --test-dir "$build" -R '^reliability_reload_memory$' --no-tests=error --output-on-failure
 }
+fake_device() {  # the parity tests that take long on a CUDA device made of host memory
+  ctest --test-dir "$build" -C Nightly -R '_fake_whole$' --no-tests=error --output-on-failure
+}
 keepalive() {  # peers that stand still, which takes 50 s
   GLOWWORM_NIGHTLY=1 ctest --test-dir "$build" -R '^e2e_faults$' --no-tests=error --output-on-failure
 }
@@ -35,6 +39,7 @@ tests/run.sh "$build"
 stage "Faults, with peers that stand still" keepalive
 stage "Attacks at full size" attacks
 stage "The image with CUDA" cuda_image
+stage "Parity on a fake device" fake_device
 stage "Lint" lint
 stage "Unit tests in random order" random_order
 stage "Address and undefined-behaviour sanitizers" tests/sanitize.sh build-asan address,undefined '^unit$' \

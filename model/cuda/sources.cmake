@@ -30,7 +30,7 @@ set(GLOWWORM_CUDA_HOST
   worker_pool.cc)
 list(TRANSFORM GLOWWORM_CUDA_HOST PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
 # What makes a plug-in of them: its one function, and what the executors share.
-set(GLOWWORM_CUDA_PLUGIN cuda/plugin.cc masked_net.cc row_io.cc sequential_plan.cc)
+set(GLOWWORM_CUDA_PLUGIN cuda/plugin.cc flow_info.cc flow_spec.cc masked_net.cc row_io.cc sequential_plan.cc)
 list(TRANSFORM GLOWWORM_CUDA_PLUGIN PREPEND ${CMAKE_CURRENT_LIST_DIR}/../)
 
 # What passes between the server and the plug-in must mean the same to both: the headers that say what, and the compiler.
