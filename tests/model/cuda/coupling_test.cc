@@ -242,17 +242,15 @@ using WideCouplingTest = CouplingTest<double>;
 TEST_F(WideCouplingTest, LogDetsAreTheJacobians) {
   RandomNumbers random(6);
   int checked = 0, seen = 0;
-  for (const EventShape& shape : {RowShape(5), ImageShape(2, 1, 2)}) {
-    for (const CouplingCase& c : CasesOf(shape, 0)) {
-      const Rows row = RandomRowsOf(c, 1, random);
-      const auto values = [&](const std::vector<double>& x) { return Run(true, c, {x, {}, 1}).numbers; };
-      const NumericLogDet numeric =
-          NumericLogAbsDet(values, row.x, 100 * std::numeric_limits<double>::epsilon());
-      ++seen;
-      if (!(numeric.error_bound < 1e-5)) continue;  // a knot lies within reach of the differences
-      EXPECT_NEAR(Run(true, c, row).log_density[0], numeric.log_abs_det, numeric.error_bound) << c.name;
-      ++checked;
-    }
+  for (const CouplingCase& c : CasesOf(RowShape(3), 0)) {
+    const Rows row = RandomRowsOf(c, 1, random);
+    const auto values = [&](const std::vector<double>& x) { return Run(true, c, {x, {}, 1}).numbers; };
+    const NumericLogDet numeric =
+        NumericLogAbsDet(values, row.x, 100 * std::numeric_limits<double>::epsilon());
+    ++seen;
+    if (!(numeric.error_bound < 1e-5)) continue;  // a knot lies within reach of the differences
+    EXPECT_NEAR(Run(true, c, row).log_density[0], numeric.log_abs_det, numeric.error_bound) << c.name;
+    ++checked;
   }
   EXPECT_GT(4 * checked, 3 * seen);
 }
