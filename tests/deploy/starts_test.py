@@ -152,13 +152,15 @@ class StartsTest(unittest.TestCase):
     def test_a_server_started_with_them_serves_answers_the_probes_and_ends(self):
         repository, credentials = e2e.repository(e2e.golden_folder("tiny-plu")), certificates()
         for start in self.starts:
-            if start.flags.get("device", "cpu") != "cpu":
+            if start.on_gpu:
                 continue
             with self.subTest(start.name):
                 arguments = [a.replace("/credentials/", f"{credentials}/") for a in start.arguments]
                 arguments = [f"--repository={repository}" if a.startswith("--repository=") else a for a in arguments]
                 server = e2e.Server(repository, *arguments, *ANY_PORT, "--lame_duck_ms=0")
                 self.addCleanup(server.stop)
+                if start.flags.get("device") == "auto":
+                    self.assertTrue(any(" computing device=" in line for line in server.lines), server.lines)
                 for service in self.probed():
                     self.assertEqual(self.health(server, service), b"\x08\x01", service)  # SERVING
                 self.assertIn("glowworm_queue_seconds_count{", server.scrape())  # the autoscaler's metric
