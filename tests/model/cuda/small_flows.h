@@ -5,6 +5,7 @@
 #define GLOWWORM_TESTS_MODEL_CUDA_SMALL_FLOWS_H_
 
 #include <cstdint>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ struct SmallFlow {
   FlowSpec spec;
   Plan plan;  // of spec
 };
+inline void PrintTo(const SmallFlow& flow, std::ostream* out) { *out << flow.name; }
 // Each with other ops; together they have them all.
 std::vector<SmallFlow> SmallFlows();
 

@@ -49,6 +49,20 @@ TEST_F(FakeCuda, CapturedWorkRunsOnlyWhenItsGraphIsLaunchedAndThenEachTime) {
   EXPECT_THAT(Misuses(), IsEmpty());
 }
 
+TEST_F(FakeCuda, AGraphCopiesWhatLiesThereWhenItRuns) {
+  BeginCapture();
+  EXPECT_EQ(cudaMemcpyAsync(device_, pinned_, kCount * sizeof(double), cudaMemcpyHostToDevice, stream_),
+            cudaSuccess);
+  const cudaGraphExec_t exec = Instantiate();
+  for (const double value : {1.0, 2.0}) {
+    pinned_[kCount - 1] = value;
+    EXPECT_EQ(cudaGraphLaunch(exec, stream_), cudaSuccess);
+    EXPECT_EQ(ReadBack(), value);
+  }
+  EXPECT_EQ(cudaGraphExecDestroy(exec), cudaSuccess);
+  EXPECT_THAT(Misuses(), IsEmpty());
+}
+
 TEST_F(FakeCuda, ALaunchRunsEveryIndexOnceWhateverTheCountAndThreads) {
   for (const int threads : {1, 3}) {
     Options options;

@@ -74,6 +74,13 @@ Machine& TheMachine() {
   return machine;
 }
 
+void KeepMisuse(const std::string& sentence) {
+  Machine& machine = TheMachine();
+  const std::lock_guard<std::mutex> lock(machine.mutex);
+  machine.misuses.push_back(sentence);
+  if (machine.options.abort) End(sentence);
+}
+
 int CurrentDevice() { return current_device; }
 void SetCurrentDevice(int device) { current_device = device; }
 cudaError_t& LastError() { return last_error; }

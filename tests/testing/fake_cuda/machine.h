@@ -91,6 +91,8 @@ struct Machine {
   }
 };
 Machine& TheMachine();
+// For work as it runs. REQUIRES: the machine's mutex is not held.
+void KeepMisuse(const std::string& sentence);
 
 // Of the calling thread.
 int CurrentDevice();

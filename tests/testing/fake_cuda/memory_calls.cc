@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string_view>
 
 #include "tests/testing/fake_cuda/machine.h"
 
@@ -42,6 +43,10 @@ cudaError_t Free(Call* call, void* pointer, bool pinned, bool failed) {
   }
   memory.Release(place.block);
   return ok;
+}
+
+size_t Hash(const unsigned char* data, size_t bytes) {
+  return std::hash<std::string_view>{}({reinterpret_cast<const char*>(data), bytes});
 }
 
 Place::Kind Side(bool device) { return device ? Place::kDevice : Place::kPinnedHost; }
@@ -119,7 +124,13 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
   if (source_bytes < destination_bytes + bytes && destination_bytes < source_bytes + bytes) {
     return call.Misuse("the source and the destination overlap");
   }
+  // What a graph copies may change between its launches; what waits in a stream must not.
+  const bool watched = !from_device && !found->capture.has_value();
+  const size_t hash = watched ? Hash(source_bytes, bytes) : 0;
   call.Enqueue(found.get(), {"", {source.block->id, destination.block->id}, [=](uint64_t) {
+                               if (watched && Hash(source_bytes, bytes) != hash) {
+                                 KeepMisuse("cudaMemcpyAsync: the source changed while the copy waited");
+                               }
                                std::memcpy(destination_bytes, source_bytes, bytes);
                              }});
   return cudaSuccess;

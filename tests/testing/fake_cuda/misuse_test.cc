@@ -56,6 +56,13 @@ TEST_F(CopyMisuse, OfFreedMemory) {
 TEST_F(CopyMisuse, OntoItself) {
   ExpectRefused(device_ + 1, device_, 16, cudaMemcpyDeviceToDevice, "the source and the destination overlap");
 }
+TEST_F(CopyMisuse, OfWhatChangesWhileItWaits) {
+  pinned_[0] = 1;
+  EXPECT_EQ(cudaMemcpyAsync(device_, pinned_, 8, cudaMemcpyHostToDevice, stream_), cudaSuccess);
+  pinned_[0] = 2;
+  Synchronize();
+  ExpectMisuse("cudaMemcpyAsync: the source changed while the copy waited");
+}
 TEST_F(CopyMisuse, OfAnotherDevicesMemory) {
   Options options;
   options.devices = 2;
