@@ -155,6 +155,15 @@ std::vector<DeviceUse> Devices::Use() const {
   return out;
 }
 
+absl::Status Devices::Check() const {
+  for (const int ordinal : ordinals_) {
+    const absl::Status status = plugin_->use(ordinal).status();
+    if (!status.ok())
+      return absl::Status(status.code(), absl::StrCat("cuda:", ordinal, ": ", status.message()));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::unique_ptr<const Executor>> Devices::CreateExecutor(const Plan& plan, Precision precision,
                                                                         int workers) const {
   if (precision == Precision::kBfloat16) {

@@ -56,6 +56,10 @@ class Devices {
   // Blocks while the driver is asked: about a millisecond.
   std::vector<DeviceUse> Use() const;
 
+  // Whether each still answers: after some failures (an illegal access, a device that fell off the bus) none
+  // does until the process has ended. The first that does not says why. Blocks like Use.
+  absl::Status Check() const;
+
   // What runs `plan` there. ResourceExhausted where a device's memory does not hold it; Unimplemented for a
   // precision that the devices lack. Blocks while weights are copied. REQUIRES: !on_cpu()
   absl::StatusOr<std::unique_ptr<const Executor>> CreateExecutor(const Plan& plan, Precision precision,

@@ -1,7 +1,7 @@
 // glowworm-server. Exit codes: 0 after SIGTERM or SIGINT, 1 if it could not serve, 2 for a flag out of its
 // range, 1 for one that Abseil cannot parse (and for --help), 3 if the watchdog found that it takes no
-// connections any more; a second signal ends it at once with 128 + its number. With --healthcheck: 0 if the
-// server that it asks is SERVING, or else 1. Tested by tests/e2e.
+// connections any more, or that a device is lost; a second signal ends it at once with 128 + its number. With
+// --healthcheck: 0 if the server that it asks is SERVING, or else 1. Tested by tests/e2e.
 
 #include <malloc.h>
 #include <sys/resource.h>
@@ -82,9 +82,13 @@ std::unique_ptr<glowworm::Watchdog> StartWatchdog(const glowworm::ServerOptions&
   }
   std::shared_ptr<glowworm::AcceptProbe> probe = *std::move(created);
   return std::make_unique<glowworm::Watchdog>(
-      options.watchdog_interval, [probe, timeout = options.watchdog_interval] { return probe->Run(timeout); },
+      options.watchdog_interval,
+      [probe, server, timeout = options.watchdog_interval] {
+        const absl::Status accepts = probe->Run(timeout);
+        return accepts.ok() ? server->CheckDevices() : accepts;
+      },
       [server, ending, port_file = options.port_file](const absl::Status& status) {
-        glowworm::LogError(absl::StrCat("the server takes no connections and ends: ", status.message()));
+        glowworm::LogError(absl::StrCat("the server cannot serve any more and ends: ", status.message()));
         server->SetLive(false);
         glowworm::RemovePortFile(port_file);
         ending->Begin(kStuck);

@@ -64,6 +64,8 @@ class Server {
 
   // What health says of "liveness"; true at first.
   void SetLive(bool live) { health_.SetLive(live); }
+  // Whether what flows are computed on still answers; blocks for about a millisecond a device.
+  absl::Status CheckDevices() const { return devices_->Check(); }
 
  private:
   explicit Server(const ServerOptions& options);

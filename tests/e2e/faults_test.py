@@ -123,7 +123,7 @@ class DescriptorTest(FaultsCase):
         before = self.score(channel)
         begin = time.monotonic()
         self.exhaust(server, lambda: server.wait_for("watchdog failures=1"))
-        server.wait_for("takes no connections and ends")
+        server.wait_for("cannot serve any more and ends")
         seconds = time.monotonic() - begin
         self.assertEqual(server.exit_code(), 3)
         self.assertFalse(server.port_file.exists())
@@ -137,7 +137,7 @@ class DescriptorTest(FaultsCase):
         pair = certificates.Authority(tempfile.mkdtemp(dir=e2e.TEMPORARY)).issue("server")
         server = self.serve(f"--watchdog_interval={self.INTERVAL}s", f"--tls_cert={pair.cert}", f"--tls_key={pair.key}")
         self.exhaust(server, lambda: server.wait_for("watchdog failures=1"))
-        server.wait_for(f"takes no connections and ends: {server.address}")
+        server.wait_for(f"cannot serve any more and ends: {server.address}")
         self.assertEqual(server.exit_code(), 3)
 
     def test_the_watchdog_lets_a_full_server_live(self):

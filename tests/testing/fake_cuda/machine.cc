@@ -1,5 +1,7 @@
 #include "tests/testing/fake_cuda/machine.h"
 
+#include <unistd.h>
+
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
@@ -85,8 +87,18 @@ int CurrentDevice() { return current_device; }
 void SetCurrentDevice(int device) { current_device = device; }
 cudaError_t& LastError() { return last_error; }
 
+namespace {
+
+// Whether the devices are gone for good: see fake_cuda.h.
+bool IsLost() {
+  static const char* const path = std::getenv("GLOWWORM_FAKE_CUDA_LOST");
+  return path != nullptr && access(path, F_OK) == 0;
+}
+
+}  // namespace
+
 Call::Call(std::string name) : machine_(TheMachine()), name_(std::move(name)), lock_(machine_.mutex) {
-  fails_ = ++machine_.calls == machine_.failing_call;
+  fails_ = ++machine_.calls == machine_.failing_call || IsLost();
   if (fails_) machine_.failed_call = name_;
 }
 
