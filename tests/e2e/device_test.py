@@ -173,6 +173,15 @@ class FakeDeviceTest(ServingTest):
             self.assertGreater(server.metric(f"glowworm_device_{metric}", 'device="cuda:0"'), 0, metric)
         self.assertEqual(server.stop(), 0)
 
+    def test_a_server_whose_device_is_lost_ends_so_that_another_starts(self):
+        lost = pathlib.Path(tempfile.mkdtemp(dir=e2e.TEMPORARY)) / "lost"
+        with mock.patch.dict(os.environ, {"GLOWWORM_FAKE_CUDA_LOST": str(lost)}):
+            server = self.serve(repository(), FAKE, "--device=cuda", "--watchdog_interval=0.2s", "--lame_duck_ms=0")
+        server.stub().ListModels(pb.ListModelsRequest(), timeout=10)
+        lost.touch()
+        self.assertIn("cuda:0: ", server.wait_for("cannot serve any more and ends"))
+        self.assertEqual(server.process.wait(timeout=60), 3)
+
 
 if __name__ == "__main__":
     try:
