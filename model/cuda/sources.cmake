@@ -44,11 +44,3 @@ foreach(header cuda/plugin.h devices.h executor.h flow.h flow_spec.h plan.h)
   endif()
 endforeach()
 string(SHA256 GLOWWORM_PLUGIN_BUILD "${stamped}")
-
-# Whether all of it is there.
-set(GLOWWORM_CUDA_WHOLE TRUE)
-foreach(needed autoregressive.cu coupling.cu fixed_spline.cu nvml.cc)
-  if(NOT EXISTS ${CMAKE_CURRENT_LIST_DIR}/${needed})
-    set(GLOWWORM_CUDA_WHOLE FALSE)
-  endif()
-endforeach()
