@@ -100,7 +100,7 @@ class RefusalTest(unittest.TestCase):
         for flags, text in ((("--device=tpu",), "--device: expected cpu, cuda, cuda:N, cuda:N,M or auto, got 'tpu'"),
                             (("--device=cuda:",), "got 'cuda:'"), (("--device=cuda:-1",), "got 'cuda:-1'"),
                             (("--device=CUDA",), "got 'CUDA'"), (("--device=cuda:1,1",), "each device once"),
-                            (("--device=cuda:0", "--precision=bfloat16"), "computed on the CPU only")):
+                            (("--device=cuda:0", "--precision=bfloat16"), "bfloat16 is computed on the CPU only")):
             with self.subTest(flags):
                 code, errors = self.run_server(*flags, plugin=toy("toy"))
                 self.assertEqual(code, 2)
