@@ -70,8 +70,8 @@ class AutoregressiveTest : public KernelTest {
   static void ForEach(const Check& check) {
     const std::vector<int64_t> sizes = {1, 3, 31, 33, 257};
     uint64_t seed = 0;
-    for (const int64_t features : {1, 2, 3, 8, 33}) {
-      for (int repeat = 0; repeat < 6; ++repeat) {
+    for (const int64_t features : {1, 2, 3, 7, 13}) {
+      for (int repeat = 0; repeat < (features < 7 ? 6 : 3); ++repeat) {
         const int64_t context_size = repeat % 3 == 0 ? 2 : 0;
         const Layer layer = NewLayer(++seed, features, context_size);
         SCOPED_TRACE(layer.spec.name + ", " + std::to_string(features) + " features, seed " +
@@ -199,10 +199,11 @@ TYPED_TEST(AutoregressiveTest, RowsThatMayOverflowTheNetAreMarkedInEitherDirecti
 using AutoregressiveDoubleTest = AutoregressiveTest<double>;
 
 TEST_F(AutoregressiveDoubleTest, LogDetIsThatOfTheNumericJacobian) {
-  for (uint64_t seed = 1; seed <= 12; ++seed) {
-    const Layer layer = NewLayer(seed, 5, seed % 4 == 0 ? 2 : 0);
+  // Affine maps and splines, either direction the parallel one.
+  for (const uint64_t seed : {1, 2, 3, 6}) {
+    const Layer layer = NewLayer(seed, 3, seed == 2 ? 2 : 0);
     const std::vector<double> context = Numbers(layer.context_size, 8);
-    std::vector<double> x = Numbers(5, 9);
+    std::vector<double> x = Numbers(3, 9);
     const auto map = [&](const std::vector<double>& at) { return Call(layer, true, 1, at, context).x; };
     const NumericLogDet want = NumericLogAbsDet(map, x, 1e-14);
     EXPECT_NEAR(Call(layer, true, 1, x, context).log_density[0], want.log_abs_det, want.error_bound)
