@@ -165,7 +165,7 @@ absl::Status CheckOptions(const ServerOptions& o) {
   const bool cuda_only = o.device != "cpu" && o.device != "auto";
   if (cuda_only && o.precision == Precision::kBfloat16) {
     return absl::InvalidArgumentError(
-        absl::StrCat("--precision=bfloat16: computed on the CPU only; with --device=", o.device,
+        absl::StrCat("--precision=bfloat16: bfloat16 is computed on the CPU only; with --device=", o.device,
                      " expected float32 or float64"));
   }
   if (!cuda_only) status = CheckPrecision(o.precision);

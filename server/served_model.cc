@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/cord.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "server/log.h"
@@ -108,6 +109,7 @@ absl::Status WarmUp(const Flow& flow) {
 // What a caller is told of a flow that could not compute.
 absl::Status DeviceFailure(const absl::Status& status) {
   if (!absl::IsInternal(status) && !absl::IsUnknown(status)) return status;
+  if (absl::StartsWith(status.message(), "the device")) return absl::InternalError(status.message());
   return absl::InternalError(absl::StrCat("the device failed: ", status.message()));
 }
 

@@ -1,5 +1,6 @@
 """--device: every reason why there is none, in one sentence; a server on toy devices, and on the CUDA executor with the
 fake device under it. ctest sets GLOWWORM_TOY_PLUGINS (a folder) and GLOWWORM_CUDA_FAKE (a file; may not be there)."""
+import csv
 import os
 import pathlib
 import shutil
@@ -15,10 +16,10 @@ from glowworm_e2e import pb
 
 TOYS = pathlib.Path(os.environ["GLOWWORM_TOY_PLUGINS"])
 FAKE = pathlib.Path(os.environ.get("GLOWWORM_CUDA_FAKE", ""))
+COMMAND = os.environ["GLOWWORM_COMMAND"]
 VARIABLE = "GLOWWORM_CUDA_PLUGIN"
 FAILED = "the device failed: an illegal memory access was encountered"
-# The gate of float64 answers: off by at most this share of log p, or of a nat. (That of float32 ones needs the terms of
-# log p; tests/model/golden_test.cc has them.)
+# The gate of float64 answers: off by at most this share of log p, or of a nat.
 GATE = 1e-8
 
 
@@ -100,7 +101,7 @@ class RefusalTest(unittest.TestCase):
         for flags, text in ((("--device=tpu",), "--device: expected cpu, cuda, cuda:N, cuda:N,M or auto, got 'tpu'"),
                             (("--device=cuda:",), "got 'cuda:'"), (("--device=cuda:-1",), "got 'cuda:-1'"),
                             (("--device=CUDA",), "got 'CUDA'"), (("--device=cuda:1,1",), "each device once"),
-                            (("--device=cuda:0", "--precision=bfloat16"), "computed on the CPU only")):
+                            (("--device=cuda:0", "--precision=bfloat16"), "bfloat16 is computed on the CPU only")):
             with self.subTest(flags):
                 code, errors = self.run_server(*flags, plugin=toy("toy"))
                 self.assertEqual(code, 2)
@@ -158,7 +159,41 @@ class ToyTest(ServingTest):
 class FakeDeviceTest(ServingTest):
     """The whole server on the CUDA executor, with the fake device under it."""
 
-    def test_its_answers_are_the_cpus(self):
+    @classmethod
+    def setUpClass(cls):
+        with open(e2e.SOURCE / "deploy" / "demo" / "breast-cancer.csv", newline="") as file:
+            _, *rows = csv.reader(file)
+        cls.x = np.array([row[:-1] for row in rows], "f8")
+        cls.input = e2e.TEMPORARY / "rows.npy"
+        np.save(cls.input, cls.x)
+        cls.root = e2e.repository(e2e.SOURCE / "deploy" / "repository" / "breast-cancer")
+
+    def score(self, server):
+        """log p of the bundled flow's demo rows, through the client."""
+        done = subprocess.run([COMMAND, "score", f"--server={server.address}", f"--input={self.input}"],
+                              capture_output=True, text=True, timeout=60, check=True)
+        rows = list(csv.DictReader(done.stdout.splitlines()))
+        self.assertEqual({row["status"] for row in rows}, {"OK"})
+        return np.array([float(row["log_likelihood"]) for row in rows])
+
+    def truth(self):
+        """log p by the CPU in float64, and the least that its terms' sizes add up to: of the base, and of all else."""
+        stub = self.serve(self.root, FAKE, "--precision=float64", "--metrics=").stub()
+        request = pb.EncodeRequest(model=pb.ModelRef(name="breast-cancer"), x=e2e.tensor(self.x))
+        reply = stub.Encode(request, timeout=60)
+        log_p, z = np.array(reply.log_likelihood), e2e.array_of(reply.z)
+        base = -0.5 * (z**2 + np.log(2 * np.pi)).sum(1)
+        return log_p, np.abs(base) + np.abs(log_p - base)
+
+    def test_its_float32_answers_are_within_their_gate(self):
+        log_p, terms = self.truth()
+        server = self.serve(self.root, FAKE, "--device=cuda", "--metrics=")
+        got = self.score(server)
+        self.assertEqual(len(got), len(self.x))
+        self.assertLessEqual(np.max(np.abs(got - log_p) / (2e-6 * terms + 1e-5)), 1)
+        self.assertEqual(server.stop(), 0)
+
+    def test_its_float64_answers_are_the_cpus(self):
         x = np.random.default_rng(4).normal(size=(300, 6)).astype("f4")
         root, name = repository("thyroid-glow"), "thyroid-glow"
         request = pb.EncodeRequest(model=pb.ModelRef(name=name), x=e2e.tensor(x))

@@ -89,7 +89,9 @@ TEST_F(DeviceTest, EveryKindOfCallTellsOfAFailure) {
     *request.mutable_z() = Rows(1, 666).x();
     v1::DecodeResponse response;
     grpc::ClientContext context;
-    ExpectDeviceFailed(stub()->Decode(&context, request, &response));
+    const grpc::Status status = stub()->Decode(&context, request, &response);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INTERNAL);
+    EXPECT_EQ(status.error_message(), "the device could not decode");  // as it was said
   }
   v1::SampleRequest sample;
   sample.mutable_model()->set_name("small");

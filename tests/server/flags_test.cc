@@ -74,7 +74,7 @@ TEST(CheckOptions, RefusesBfloat16OnCudaDevices) {
           o->device = device;
           o->precision = Precision::kBfloat16;
         },
-        "--precision=bfloat16: computed on the CPU only");
+        "--precision=bfloat16: bfloat16 is computed on the CPU only; with --device=");
   }
 }
 

@@ -55,7 +55,7 @@ class ToyExecutor final : public Executor {
   absl::Status Decode(absl::Span<const DecodeRow> rows) const override {
     ++tiles;
     for (const DecodeRow& row : rows) {
-      if (broken() || First(row.z) == kPoison) return Failure();
+      if (broken() || First(row.z) == kPoison) return absl::InternalError("the device could not decode");
       *row.status = RowStatus::kOk;
       Clear(row.x);
     }
