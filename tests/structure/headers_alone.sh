@@ -11,7 +11,7 @@ shown() {  # whether the source beside the header is built and begins with it
 }
 check() {
   printf '#include "%s"\n' "$1" |
-    "$compiler" -std=c++17 -march=x86-64-v3 -Wall -Werror -fsyntax-only -I. -isystem "$build/proto/generated" \
+    "$compiler" -std=c++17 -march=x86-64-v3 -Wall -Werror -fsyntax-only -I. -Itests/testing/fake_cuda/include -isystem "$build/proto/generated" \
       -isystem /usr/include/eigen3 -isystem /usr/include/torch/csrc/api/include -DGLOWWORM_VERSION='"0"' -x c++ - ||
     { echo "$1 does not compile alone"; return 1; }
 }

@@ -38,7 +38,8 @@ struct Options {
 
 // All functions are thread-safe. Until Configure, the options are those of the environment variable
 // GLOWWORM_FAKE_CUDA="driver=1,devices=2,memory=1073741824,threads=2,seed=7,abort=1,fail=3" (each part may be
-// left out; fail is FailCall). While there is a file of the name in GLOWWORM_FAKE_CUDA_LOST, every call fails.
+// left out; fail is FailCall). While there is a file of the name in GLOWWORM_FAKE_CUDA_LOST, every call
+// fails.
 
 // Starts anew: no misuses, no failure to come, no calls counted, the calling thread on device 0. REQUIRES:
 // nothing is live (Live()); ends the program otherwise.
