@@ -5,9 +5,12 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 build=$1 compiler=$2
 shown() {  # whether the source beside the header is built and begins with it
-  local source=${1%.h}.cc
-  [[ -e $source ]] && [[ $(grep -m 1 '^#include' "$source") == "#include \"$1\"" ]] &&
-    grep -q "/$source\"" "$build/compile_commands.json"
+  local source
+  for source in "${1%.h}.cc" "${1%.h}.cu"; do
+    [[ -e $source ]] && [[ $(grep -m 1 '^#include' "$source") == "#include \"$1\"" ]] &&
+      grep -q "/$source\"" "$build/compile_commands.json" && return
+  done
+  return 1
 }
 check() {
   printf '#include "%s"\n' "$1" |
