@@ -1,10 +1,11 @@
 // Implements model/cuda/autoregressive.h.
 
+#include "model/cuda/autoregressive.h"
+
 #include <cmath>
 #include <limits>
 #include <variant>
 
-#include "model/cuda/autoregressive.h"
 #include "model/cuda/launch.h"
 #include "model/cuda/row_sum.h"
 

@@ -1,9 +1,10 @@
 // Conditioner<T>::Run: the steps that conditioner_build.cu laid out.
 
+#include "model/cuda/conditioner.h"
+
 #include <type_traits>
 
 #include "model/cuda/activation.h"
-#include "model/cuda/conditioner.h"
 #include "model/cuda/launch.h"
 #include "model/cuda/pack.h"
 

@@ -1,6 +1,7 @@
 // Implements model/cuda/convert.h.
 
 #include "model/cuda/convert.h"
+
 #include "model/cuda/launch.h"
 #include "model/cuda/pack.h"
 

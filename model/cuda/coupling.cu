@@ -1,6 +1,7 @@
 // Implements model/cuda/coupling.h.
 
 #include "model/cuda/coupling.h"
+
 #include "model/cuda/launch.h"
 #include "model/cuda/row_sum.h"
 

@@ -1,6 +1,7 @@
 // Implements model/cuda/element_map.h. One number a thread.
 
 #include "model/cuda/element_map.h"
+
 #include "model/cuda/launch.h"
 #include "model/cuda/scale_map.h"
 #include "model/cuda/spline.h"

@@ -1,9 +1,10 @@
 // EmitLatentOp<T>: moving numbers out of and into the tile. The densities are in normal_density.cu.
 
+#include "model/cuda/emit_latent.h"
+
 #include <cmath>
 #include <vector>
 
-#include "model/cuda/emit_latent.h"
 #include "model/cuda/launch.h"
 #include "model/cuda/pack.h"
 

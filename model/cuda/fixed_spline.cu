@@ -1,8 +1,9 @@
 // Implements model/cuda/fixed_spline.h. One number a thread.
 
+#include "model/cuda/fixed_spline.h"
+
 #include <vector>
 
-#include "model/cuda/fixed_spline.h"
 #include "model/cuda/launch.h"
 #include "model/cuda/row_sum.h"
 #include "model/cuda/spline.h"

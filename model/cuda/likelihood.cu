@@ -1,10 +1,11 @@
 // Implements model/cuda/likelihood.h. Twin: LogLikelihood of model/cpu/cpu_executor.cc.
 
+#include "model/cuda/likelihood.h"
+
 #include <cmath>
 #include <limits>
 
 #include "model/cuda/launch.h"
-#include "model/cuda/likelihood.h"
 
 namespace glowworm::cuda {
 namespace {

@@ -1,7 +1,8 @@
 // Implements model/cuda/noise.h.
 
-#include "model/cuda/launch.h"
 #include "model/cuda/noise.h"
+
+#include "model/cuda/launch.h"
 #include "model/philox.h"
 
 namespace glowworm::cuda {

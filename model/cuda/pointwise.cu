@@ -1,6 +1,8 @@
 // Implements model/cuda/pointwise.h. One pack a thread, where nothing else is said; a place in a row is found
 // by one division of 32 bits and stepped along the pack. REQUIRES of all: fewer than 2^31 numbers a tile.
 
+#include "model/cuda/pointwise.h"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -8,7 +10,6 @@
 
 #include "model/cuda/launch.h"
 #include "model/cuda/pack.h"
-#include "model/cuda/pointwise.h"
 #include "model/cuda/row_sum.h"
 
 namespace glowworm::cuda {

@@ -1,8 +1,8 @@
 // Implements model/cuda/product.h. cuBLAS counts by columns: our (n, in), row by row, is its (in, n).
 
-#include <type_traits>
-
 #include "model/cuda/product.h"
+
+#include <type_traits>
 
 namespace glowworm::cuda {
 

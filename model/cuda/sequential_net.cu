@@ -1,11 +1,12 @@
 // Implements model/cuda/sequential_net.h: one degree at a time through the plan's steps. Rows are innermost,
 // so that neighbouring threads read neighbouring numbers.
 
+#include "model/cuda/sequential_net.h"
+
 #include <utility>
 
 #include "model/cuda/activation.h"
 #include "model/cuda/launch.h"
-#include "model/cuda/sequential_net.h"
 
 namespace glowworm::cuda {
 namespace {
