@@ -21,8 +21,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "model/flow_file.h"
+#include "model/plan.h"
 #include "tests/bench/log_det.h"
 #include "tests/bench/matrix_peak.h"
+#include "tests/bench/plan_cost.h"
 #include "tests/bench/tile_pool.h"
 #include "tests/bench/workload.h"
 
@@ -66,6 +69,7 @@ class Session {
     if (words.size() == 6 && words[0] == "product") return TimeProduct(words);
     if (words.size() == 3 && words[0] == "draw") return Draw(words);
     if (words.size() == 3 && words[0] == "load") return TimeLoad(words);
+    if (words.size() == 2 && words[0] == "cost") return Cost(words[1]);
     if (words.size() == 3 && words[0] == "log_det") return TimeLogDet(words);
     if (words.size() == 3) return Evaluate(words);
     return absl::InvalidArgumentError("time METHOD BATCH THREADS SECONDS or another line of rounds.h");
@@ -117,6 +121,15 @@ class Session {
     const Timing timing = Measure(seconds, [&] { status.Update(Flow::Load(words[1], load_).status()); });
     if (!status.ok()) return status;
     return absl::StrFormat("%.9g %d", timing.seconds, timing.calls);
+  }
+
+  absl::StatusOr<std::string> Cost(const std::string& path) {
+    const absl::StatusOr<FlowFile> file = ReadFlowFile(path);
+    if (!file.ok()) return file.status();
+    const absl::StatusOr<Plan> plan = Compile(file->spec, load_.max_condition_number);
+    if (!plan.ok()) return plan.status();
+    const PlanCost cost = CountCost(*plan);
+    return absl::StrFormat("%.17g %.17g %.17g", cost.operations, cost.weight_bytes, cost.row_bytes);
   }
 
   absl::StatusOr<std::string> TimeLogDet(const std::vector<std::string>& words) {

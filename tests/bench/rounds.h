@@ -1,11 +1,18 @@
 // Rounds on request: one line in, one line out, so that a script can interleave our rounds with a peer's in
 // one run. Only entry: ServeRounds(). Tested by tests/bench/smoke_test.py.
 //
-//   time METHOD BATCH THREADS SECONDS  -> median seconds of one call, rows per second, calls
-//   product M K N THREADS SECONDS      -> median seconds of one call, floating-point operations per second,
-//   calls draw ROWS OUT                      -> ROWS; the rows that METHODs on x are timed with, as raw
-//   float32 log_likelihood IN OUT              -> rows that failed; raw float32 rows in, raw float64 log p
-//   out encode|decode IN OUT               -> rows that failed; raw float32 rows in and out
+//   time METHOD BATCH THREADS SECONDS
+//     -> median seconds of one call, rows per second, calls
+//   product M K N THREADS SECONDS
+//     -> median seconds of one call, floating-point operations per second, calls
+//   draw ROWS OUT
+//     -> ROWS; the rows that METHODs on x are timed with, as raw float32
+//   log_likelihood IN OUT
+//     -> rows that failed; raw float32 rows in, raw float64 log p out
+//   encode|decode IN OUT
+//     -> rows that failed; raw float32 rows in and out
+//   cost PATH
+//     -> operations a row, bytes of weights, bytes a row (plan_cost.h)
 //
 // A line that cannot be done is answered "error: why".
 

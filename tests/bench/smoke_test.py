@@ -103,6 +103,9 @@ class SmokeTest(unittest.TestCase):
         want = flow.log_prob(x.astype("<f8"))
         with BenchProcess(BINARY, path, "--precision=float64") as bench:
             got = bench.evaluate("log_likelihood", x)
+            operations, weight_bytes, _ = map(float, bench.ask("cost", path))
+        self.assertEqual(operations, flow.writer.flops)
+        self.assertEqual(weight_bytes, 4 * flow.writer.weights)
         self.assertLessEqual(np.max(np.abs(got - want) / np.maximum(1, np.abs(want))), 1e-8)
 
     def test_a_device_that_is_not_there_is_refused_in_one_sentence(self):
