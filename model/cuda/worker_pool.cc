@@ -14,7 +14,7 @@ WorkerPool::Lease WorkerPool::Take() {
   std::unique_lock<std::mutex> lock(mutex_);
   added_.wait(lock, [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return !free_.empty(); });
   std::unique_ptr<Worker> worker = std::move(free_.front());
-  free_.pop_front();
+  free_.erase(free_.begin());
   return Lease(this, std::move(worker));
 }
 

@@ -5,10 +5,10 @@
 #define GLOWWORM_MODEL_CUDA_WORKER_POOL_H_
 
 #include <condition_variable>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "model/cuda/worker.h"
@@ -39,7 +39,7 @@ class WorkerPool {
  private:
   std::mutex mutex_;
   std::condition_variable added_;
-  std::deque<std::unique_ptr<Worker>> free_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::unique_ptr<Worker>> free_ ABSL_GUARDED_BY(mutex_);  // idle longest first
 };
 
 }  // namespace glowworm::cuda

@@ -127,7 +127,7 @@ TEST_F(ExecutorTest, ARowThatIsNotFiniteIsAloneInThat) {
 TEST_F(ExecutorTest, ATileIsAsLongAsMemoryAllows) {
   const FlowSpec spec = Image(8);
   int64_t longest = 0;
-  for (const size_t mebibytes : {size_t{1024}, size_t{128}, size_t{80}}) {
+  for (const size_t mebibytes : {size_t{256}, size_t{128}, size_t{80}}) {
     SetMemory(mebibytes);
     const auto device = Create(spec, Precision::kFloat32);
     ASSERT_TRUE(device.ok()) << device.status();
@@ -142,6 +142,21 @@ TEST_F(ExecutorTest, ATileIsAsLongAsMemoryAllows) {
   const absl::Status status = Create(spec, Precision::kFloat32).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(status.message()), HasSubstr("memory"));
+}
+
+// What a call asks of the device: copies in, events, one graph, copies out, one wait.
+TEST_F(ExecutorTest, ACallMakesNothingAndLaunchesOneGraph) {
+  const FlowSpec spec = Tabular(12);
+  const auto device = Create(spec, Precision::kFloat32);
+  ASSERT_TRUE(device.ok()) << device.status();
+  const int64_t live = fake_cuda::Live().total();
+  for (const int64_t n : {1, 100, 1, 33}) {
+    const FlowRows rows = RandomRows(spec, 13, n);
+    const int64_t before = fake_cuda::Calls();
+    EXPECT_TRUE(Encode(**device, rows).computed.ok());
+    EXPECT_LE(fake_cuda::Calls() - before, 20);
+    EXPECT_EQ(fake_cuda::Live().total(), live);
+  }
 }
 
 TEST_F(ExecutorTest, WorkersGoRoundTheDevices) {
