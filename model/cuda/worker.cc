@@ -99,6 +99,7 @@ void Worker::Begin() {
 }
 
 void Worker::Reset() {
+  cudaGetLastError();  // forgets what another call of this thread left: Launch would take it for its own
   queue_.error = cudaSetDevice(ordinal_);
   queue_.blas_error = CUBLAS_STATUS_SUCCESS;
 }

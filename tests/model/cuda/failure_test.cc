@@ -89,6 +89,19 @@ TEST_P(Failure, OfAnyCallThatMakesItIsToldAndLeavesNothing) {
   EXPECT_GT(told, calls / 2);
 }
 
+// The device keeps a thread's last error until the thread asks for it.
+TEST_P(Failure, OfAnyCallThatMakesItIsNotTheNextOnes) {
+  SetMemory(LeastMemory());
+  ASSERT_TRUE(Create().ok());
+  const int64_t calls = fake_cuda::Calls();
+  for (int64_t n = 1; n <= calls; n += 7) {
+    fake_cuda::FailCall(n);
+    (void)Create();
+    fake_cuda::FailCall(0);
+    EXPECT_EQ(Create().status(), absl::OkStatus()) << "after " << fake_cuda::FailedCall() << ", call " << n;
+  }
+}
+
 TEST_P(Failure, OfAnyCallThatComputesIsToldAndTheNextAnswersRight) {
   SetMemory(size_t{48} << 20);
   const auto executor = Create();
