@@ -61,7 +61,8 @@ class Devices {
   absl::Status Check() const;
 
   // What runs `plan` there. ResourceExhausted where a device's memory does not hold it; Unimplemented for a
-  // precision that the devices lack. Blocks while weights are copied. REQUIRES: !on_cpu()
+  // precision that the devices lack, or a flow one row of which is too large to compute there. Blocks while
+  // weights are copied. REQUIRES: !on_cpu()
   absl::StatusOr<std::unique_ptr<const Executor>> CreateExecutor(const Plan& plan, Precision precision,
                                                                  int workers) const;
 

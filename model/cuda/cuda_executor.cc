@@ -19,9 +19,13 @@
 namespace glowworm::cuda {
 namespace {
 
-// A worker's scratch memory stays below this, and with all the others' below that share of what is free.
+// A worker's scratch memory for several rows stays below this, and with all the others' below that share of
+// what is free.
 constexpr int64_t kMaxArenaBytes = int64_t{1} << 30;
 constexpr double kMaxShare = 0.8;
+// Kernels count in 32 bits where they divide, so no buffer may hold this many numbers, not for one row
+// either.
+constexpr int64_t kNumbersLimit = int64_t{1} << 31;
 
 int64_t RoundUpOnLadder(int64_t rows) {
   return *std::lower_bound(std::begin(kRowLadder), std::end(kRowLadder), rows);
@@ -134,6 +138,12 @@ class CudaExecutor final : public Executor {
       const IoLayout io = compute_.Layout(rows);
       const int64_t arena = compute_.ArenaBytes(rows, io);
       if (rows > 1 && arena > kMaxArenaBytes) break;
+      constexpr int64_t kLimit = kNumbersLimit * static_cast<int64_t>(sizeof(T));
+      if (arena >= kLimit) {
+        return absl::UnimplementedError(
+            absl::StrCat("expected a flow that a device can compute with less than ", kLimit,
+                         " bytes of scratch memory for one row, got ", arena));
+      }
       if (arena + io.bytes + kBlasWorkspaceBytes > bytes) {
         if (rows > 1) break;
         return absl::ResourceExhaustedError(

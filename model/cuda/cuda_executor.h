@@ -23,8 +23,8 @@ namespace glowworm::cuda {
 inline constexpr int64_t kRowLadder[] = {1, 8, 32, 128, 256, 512, 1024};
 
 // Uploads the weights, makes the workers and their graphs; blocks for that. ResourceExhausted if a device's
-// memory does not hold it, Internal if a device fails. REQUIRES: options.workers >= 1, every ordinal a
-// device.
+// memory does not hold it, Unimplemented if kernels cannot count its buffers, Internal if a device fails.
+// REQUIRES: options.workers >= 1, every ordinal a device.
 absl::StatusOr<std::unique_ptr<const Executor>> CreateCudaExecutor(const Plan& plan,
                                                                    const CudaPluginOptions& options);
 

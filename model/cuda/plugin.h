@@ -27,7 +27,8 @@ struct CudaPlugin {
   const char* build;  // GLOWWORM_PLUGIN_BUILD of the tree it was built of
   // Of each device, by ordinal. FailedPrecondition: no driver, no device, or a driver that is too old.
   absl::StatusOr<std::vector<std::string>> (*device_names)();
-  // ResourceExhausted where the device's memory does not hold the flow.
+  // ResourceExhausted where the device's memory does not hold the flow; Unimplemented where one row needs
+  // more scratch memory than kernels can count.
   absl::StatusOr<std::unique_ptr<const Executor>> (*create_executor)(const Plan&, const CudaPluginOptions&);
   absl::StatusOr<DeviceUse> (*use)(int ordinal);
 };

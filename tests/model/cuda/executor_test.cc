@@ -159,6 +159,17 @@ TEST_F(ExecutorTest, ACallMakesNothingAndLaunchesOneGraph) {
   }
 }
 
+TEST_F(ExecutorTest, AFlowWhoseBuffersAreTooLongToCountIsRefused) {
+  SetMemory(size_t{1} << 20);
+  CouplingOptions wide;  // a window of 63 x 63 x 9 numbers at each of 256 x 256 places: more than 2^31
+  wide.net.kernel = 63;
+  RandomFlow flow(12, ImageShape(2, 256, 256));
+  const absl::Status status =
+      Create(flow.AddCoupling(wide).Finish(BaseKind::kStandard), Precision::kFloat32).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("less than 8589934592 bytes"));
+}
+
 TEST_F(ExecutorTest, WorkersGoRoundTheDevices) {
   fake_cuda::Options two;
   two.devices = 2;
