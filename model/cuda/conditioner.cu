@@ -5,34 +5,12 @@
 #include <type_traits>
 
 #include "model/cuda/activation.h"
+#include "model/cuda/epilogue.h"
 #include "model/cuda/launch.h"
 #include "model/cuda/pack.h"
 
 namespace glowworm::cuda {
 namespace {
-
-// What follows a product, one pack of its results a thread: y = activation(y + bias).
-template <typename T>
-struct AddBias {
-  T* y;           // (n, width)
-  const T* bias;  // (width); null: none
-  int32_t width;
-  ActivationKind kind;
-  bool activates;
-  T slope;
-
-  GLOWWORM_BODY void operator()(int64_t i) const {
-    Pack<T> pack = LoadPack(y, i);
-    int32_t at =
-        static_cast<int32_t>(static_cast<uint32_t>(i * Pack<T>::kSize) % static_cast<uint32_t>(width));
-    for (int j = 0; j < Pack<T>::kSize; ++j) {
-      if (bias != nullptr) pack.v[j] += bias[at];
-      if (activates) pack.v[j] = Activate(kind, slope, pack.v[j]);
-      if (++at == width) at = 0;
-    }
-    StorePack(y, i, pack);
-  }
-};
 
 template <typename T>
 struct ActivateAll {
@@ -125,15 +103,6 @@ struct AppendContext {
   }
 };
 
-template <typename T>
-void Epilogue(Queue* queue, int64_t n, int64_t width, const Constant<T>& bias, const Activation& activation,
-              bool activates, T* y) {
-  if (bias.size == 0 && !activates) return;
-  Launch(queue, Packs<T>(n * width),
-         AddBias<T>{y, bias.on(*queue), static_cast<int32_t>(width), activation.kind, activates,
-                    static_cast<T>(activation.slope)});
-}
-
 }  // namespace
 
 template <typename T>
@@ -159,7 +128,7 @@ void Conditioner<T>::Do(const Tile<T>& tile, const Buffers& b, const Multiply& s
   Queue* queue = tile.state->queue;
   const int64_t n = tile.state->rows * shape_.height * shape_.width;
   step.product.Run(queue, n, b.slot[step.from], b.slot[step.to], step.accumulates);
-  Epilogue(queue, n, step.product.out(), step.bias, step.activation, step.activates, b.slot[step.to]);
+  AddBias(queue, n, step.product.out(), step.bias, step.activation, b.slot[step.to]);
 }
 
 template <typename T>
@@ -208,8 +177,8 @@ template <typename T>
 void Conditioner<T>::Do(const Tile<T>& tile, const Buffers& b, const Gate& step) const {
   Queue* queue = tile.state->queue;
   step.product.Run(queue, tile.state->rows, tile.context, b.slot[step.to], /*accumulate=*/false);
-  Epilogue(queue, tile.state->rows, step.product.out(), step.bias, {ActivationKind::kSigmoid, 0},
-           /*activates=*/true, b.slot[step.to]);
+  AddBias(queue, tile.state->rows, step.product.out(), step.bias,
+          std::optional<Activation>({ActivationKind::kSigmoid, 0}), b.slot[step.to]);
 }
 
 template class Conditioner<float>;

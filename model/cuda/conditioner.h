@@ -5,6 +5,7 @@
 #define GLOWWORM_MODEL_CUDA_CONDITIONER_H_
 
 #include <cstdint>
+#include <optional>
 #include <variant>
 #include <vector>
 
@@ -48,8 +49,8 @@ class Conditioner {
   struct Multiply {  // to = activation(from W^T + bias), or to += from W^T + bias
     Product<T> product;
     Constant<T> bias;  // (out), or empty
-    Activation activation;
-    bool activates, accumulates;
+    std::optional<Activation> activation;
+    bool accumulates;
     int from, to;
   };
   struct Unfold {  // im2col: (h, w, c) -> (h, w, k, k, c [+ 1])

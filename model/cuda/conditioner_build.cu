@@ -53,8 +53,7 @@ class Conditioner<T>::Builder {
                   const std::optional<Activation>& activation, int into) {
     const int to = into != kNowhere ? into : TakeSlot(out);
     out_->steps_.push_back(Multiply{Product<T>(in, out, weight, constants_), constants_->Add<T>(bias),
-                                    activation.value_or(Activation{}), activation.has_value(),
-                                    into != kNowhere, slot_, to});
+                                    activation, into != kNowhere, slot_, to});
     MoveTo(to, out);
   }
 

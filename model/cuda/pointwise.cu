@@ -8,6 +8,8 @@
 #include <limits>
 #include <type_traits>
 
+#include "model/cuda/convert.h"
+#include "model/cuda/epilogue.h"
 #include "model/cuda/launch.h"
 #include "model/cuda/pack.h"
 #include "model/cuda/row_sum.h"
@@ -55,37 +57,6 @@ struct AffineInverse {
     }
     StorePack(x, i, pack);
   }
-};
-
-template <typename T>
-struct AddBias {
-  T* y;           // (rows, positions, c)
-  const T* bias;  // (c)
-  uint32_t c;
-
-  GLOWWORM_BODY void operator()(int64_t i) const {
-    Pack<T> pack = LoadPack(y, i);
-    uint32_t at = PlaceInRow<T>(i, c);
-    for (T& v : pack.v) {
-      v += bias[at];
-      if (++at == c) at = 0;
-    }
-    StorePack(y, i, pack);
-  }
-};
-
-// One number a thread.
-template <typename T>
-struct Widen {
-  const T* from;
-  double* to;
-  GLOWWORM_BODY void operator()(int64_t i) const { to[i] = static_cast<double>(from[i]); }
-};
-template <typename T>
-struct Narrow {
-  const double* from;
-  T* to;
-  GLOWWORM_BODY void operator()(int64_t i) const { to[i] = static_cast<T>(from[i]); }
 };
 
 // y's numbers, of rows of n, from other places of x's. A pack has one row: n is a multiple of 4.
@@ -228,22 +199,19 @@ void MixOp<T>::Run(const std::optional<BiasedProduct<T>>& narrow,
   Queue* queue = tile->state->queue;
   const int64_t n = tile->state->rows * positions_;
   const auto multiply = [&](const auto& mix, const auto* x, auto* y) {
-    using P = std::remove_pointer_t<decltype(y)>;
     mix.product.Run(queue, n, x, y, /*accumulate=*/false);
-    if (mix.bias.size == 0) return;
-    Launch(queue, Packs<P>(n * channels_),
-           AddBias<P>{y, mix.bias.on(*queue), static_cast<uint32_t>(channels_)});
+    AddBias(queue, n, channels_, mix.bias, std::nullopt, y);
   };
   if (narrow) {
     multiply(*narrow, tile->x, tile->y);
-  } else {
+  } else if constexpr (std::is_same_v<T, float>) {  // `wide` is for nobody else
     Arena& arena = tile->state->arena();
     const Arena::Mark mark = arena.mark();
     auto* x = arena.template TakeColumns<double>(n, channels_);  // (rows, positions, c)
     auto* y = arena.template TakeColumns<double>(n, channels_);  // (rows, positions, c)
-    Launch(queue, n * channels_, Widen<T>{tile->x, x});
+    ConvertNumbers(queue, n * channels_, static_cast<const float*>(tile->x), x);
     multiply(*wide, x, y);
-    Launch(queue, n * channels_, Narrow<T>{y, tile->y});
+    ConvertNumbers(queue, n * channels_, static_cast<const double*>(y), tile->y);
     arena.Release(mark);
   }
   tile->Swap();

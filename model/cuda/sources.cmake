@@ -9,6 +9,7 @@ set(GLOWWORM_CUDA_KERNELS
   coupling.cu
   element_map.cu
   emit_latent.cu
+  epilogue.cu
   fixed_spline.cu
   likelihood.cu
   noise.cu

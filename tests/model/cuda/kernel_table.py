@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 PAGE = ROOT / "model/cuda/KERNELS.md"
 # Bodies that wait for memory and not for arithmetic: each must read and write 16 bytes at a time (model/cuda/pack.h), and
 # so must any other as far as its source says LoadPack or StorePack.
-MEMORY_BOUND = ("AffineForward", "AffineInverse", "AddBias", "ActivateAll", "CopyAll", "CopyPack", "AddAll", "Convert")
+MEMORY_BOUND = ("AffineForward", "AffineInverse", "BiasAndActivate", "ActivateAll", "CopyAll", "CopyPack", "AddAll", "Convert")
 # {body: bytes}: stack frames that are no spills, and why they may be.
 FRAMES = {"DrawPair": 40}  # where cos and sin reduce angles beyond 1e5; there is none
 WIDE = r"\.v(?:4\.[a-z]+32|2\.[a-z]+64)\b"  # in PTX
