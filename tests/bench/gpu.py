@@ -101,7 +101,7 @@ def timed_flow(torch, name, peer, path, device, flags):
         cost = Cost(*map(float, bench.ask("cost", path)))
         shape = peer.writer.spec["event_shape"]
         rows = {batch: torch.from_numpy(bench.draw(batch, shape)).pin_memory() for batch in batches}
-        model = peer.model.cuda()
+        model = peer.model.train().eval().cuda()  # train() drops the matrices that nflows composed on the CPU
         ours, theirs = collections.defaultdict(list), collections.defaultdict(list)
         with torch.inference_mode():
             for _ in range(flags.rounds):
