@@ -1,5 +1,6 @@
 // Executor: runs a compiled plan on one tile of rows, in either direction. The only virtual interface in
-// model/. Implementations: cpu/cpu_executor.h. Every executor must agree with tests/testing/reference_flow.h.
+// model/. Implementations: cpu/cpu_executor.h and cuda/cuda_executor.h. Every executor must agree with
+// tests/testing/reference_flow.h.
 
 #ifndef GLOWWORM_MODEL_EXECUTOR_H_
 #define GLOWWORM_MODEL_EXECUTOR_H_

@@ -1,5 +1,5 @@
-// WorkerPool: an executor's workers, lent one call at a time; and the seconds that devices worked. Tested by
-// tests/model/cuda/executor_test.cc and concurrency_test.cc.
+// WorkerPool: an executor's workers, lent one call at a time. Tested by tests/model/cuda/executor_test.cc
+// and concurrency_test.cc.
 
 #ifndef GLOWWORM_MODEL_CUDA_WORKER_POOL_H_
 #define GLOWWORM_MODEL_CUDA_WORKER_POOL_H_
