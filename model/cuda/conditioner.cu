@@ -14,8 +14,8 @@ namespace {
 
 template <typename T>
 struct ActivateAll {
-  const T* from;
-  T* to;
+  const T* from;  // (rows, positions, width)
+  T* to;          // same
   ActivationKind kind;
   T slope;
 
@@ -28,15 +28,15 @@ struct ActivateAll {
 
 template <typename T>
 struct CopyAll {
-  const T* from;
-  T* to;
+  const T* from;  // (rows, positions, width)
+  T* to;          // same
   GLOWWORM_BODY void operator()(int64_t i) const { StorePack(to, i, LoadPack(from, i)); }
 };
 
 template <typename T>
 struct AddAll {
-  const T* from;
-  T* to;
+  const T* from;  // (rows, positions, width)
+  T* to;          // same
 
   GLOWWORM_BODY void operator()(int64_t i) const {
     const Pack<T> a = LoadPack(from, i);

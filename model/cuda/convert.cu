@@ -12,8 +12,8 @@ namespace {
 template <typename From, typename To>
 struct Convert {
   static constexpr int kNumbers = 4;
-  const From* from;
-  To* to;
+  const From* from;  // (n)
+  To* to;            // (n)
 
   GLOWWORM_BODY void operator()(int64_t i) const {
     From in[kNumbers];

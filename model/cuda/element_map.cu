@@ -12,9 +12,9 @@ namespace {
 // Where number i of MappedNumbers and what belongs to it lie.
 template <typename T>
 struct Place {
-  T* x;
-  const T* parameter;  // the first
-  T* log_derivative;   // null if not wanted
+  T* x;                // one number
+  const T* parameter;  // the first of its P
+  T* log_derivative;   // one number; null if not wanted
 
   GLOWWORM_BODY Place(const MappedNumbers<T>& n, int64_t i) {
     const auto count = static_cast<uint32_t>(n.count);

@@ -62,8 +62,8 @@ struct AffineInverse {
 // y's numbers, of rows of n, from other places of x's. A pack has one row: n is a multiple of 4.
 template <typename T>
 struct MoveInRows {
-  const T* x;
-  T* y;
+  const T* x;           // (rows, n)
+  T* y;                 // (rows, n)
   const int32_t* from;  // (n)
   uint32_t n;
 
@@ -78,7 +78,7 @@ struct MoveInRows {
 
 template <typename T>
 struct LogitForward {
-  T* x;
+  T* x;               // (rows, positions, c)
   T* log_derivative;  // + log(1 - 2 alpha)
   T alpha;
 
@@ -109,7 +109,7 @@ struct AddToRowOrMark {
 
 template <typename T>
 struct LogitInverse {
-  T* x;
+  T* x;  // (rows, positions, c)
   T alpha;
 
   GLOWWORM_BODY void operator()(int64_t i) const {

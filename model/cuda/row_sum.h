@@ -78,7 +78,7 @@ void AddLogDerivatives(const TileState& state, int64_t per_row, const T* log_der
 
 template <typename T>
 struct TooLarge {
-  const T* numbers;
+  const T* numbers;  // (rows, per_row)
   T limit;
   GLOWWORM_BODY double operator()(int64_t i) const {
     const T v = numbers[i];

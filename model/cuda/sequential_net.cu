@@ -16,7 +16,7 @@ template <typename T>
 struct PutContext {
   const T* context;  // (rows, context_size)
   int64_t context_size, rows;
-  T* units;
+  T* units;  // (units of the net, rows)
   int64_t to;
 
   GLOWWORM_BODY void operator()(int64_t i) const {
@@ -24,7 +24,8 @@ struct PutContext {
   }
 };
 
-// Of all bodies below, one unit of one row a thread.
+// Of all bodies below, one unit of one row a thread; `units` is (units of the net, rows) throughout, and
+// `from`, `to` and `activated` are units.
 template <typename T>
 struct MultiplyUnit {
   T* units;

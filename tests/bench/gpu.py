@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times glowworm-bench --device=cuda against PyTorch on the same GPU, the same weights, interleaved in one run, and both
-against two counted floors: bytes over bandwidth, operations over rate, with the device's bandwidth and rate measured by a
-copy and a large product. Rows lie in host memory before and answers after, on both sides. Writes gpu/*.json and GPU.md.
+against two counted floors: bytes over bandwidth, operations over rate, with the device's bandwidth and rate measured by
+a copy and a large product. Rows lie in host memory before and answers after, on both sides. Writes gpu/*.json, GPU.md.
 Exits with 77 where there is no GPU. Tested by tests/bench/gpu_test.py.
 
 Usage, with a PyTorch that has CUDA and with nflows and normflows: tests/bench/gpu.py [--flows=...] [--rounds=7]
@@ -57,7 +57,7 @@ def page(rows, device, rounds, seconds, folder, **versions):
         [f"{device.name}: {device.bandwidth / 1e9:,.0f} GB/s (a copy of {COPY_BYTES >> 20} MiB, read and written), "
          f"{device.rate / 1e12:.1f} TFLOP/s (a float32 product of side {PRODUCT}, no TF32).",
          f"Medians of {rounds} interleaved rounds of {seconds} s, in parentheses the least and the most. Float32 without "
-         "TF32 on both sides; rows start and answers end in host memory. A floor is the time that the flow's bytes or "
+         "TF32 and with one stream on both sides; rows start and answers end in host memory. A floor is the time that the flow's bytes or "
          "operations, counted from its plan, take at those rates; the last columns say how much of our time it is."],
         [section.table(["flow", "batch", "PyTorch, rows/s", "ours, rows/s", "ratio", "bytes' floor", "operations' floor"],
                        rows)], folder=folder, **versions)
@@ -108,8 +108,7 @@ def timed_flow(torch, name, peer, path, device, flags):
                 for batch in batches:
                     theirs[batch].append(median_seconds(
                         torch, lambda: peer.log_prob(model, rows[batch].cuda(non_blocking=True)).cpu(), flags.seconds))
-                    ours[batch].append(min(bench.seconds("log_likelihood", batch, threads, flags.seconds)
-                                           for threads in (1, 2)))
+                    ours[batch].append(bench.seconds("log_likelihood", batch, 1, flags.seconds))
         return [row_of(name, batch, ours[batch], theirs[batch], cost, device) for batch in batches]
 
 

@@ -5,7 +5,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "model/cuda/cuda_executor.h"
@@ -20,7 +22,7 @@ using ::testing::IsEmpty;
 constexpr int kThreads = 4;
 constexpr int64_t kRows[] = {1, 3, 8, 5};  // of each thread's calls
 
-class Concurrency : public ::testing::TestWithParam<SmallFlow> {
+class Concurrency : public ::testing::TestWithParam<std::tuple<SmallFlow, Precision>> {
  protected:
   void SetUp() override {
     fake_cuda::Options options;
@@ -35,16 +37,18 @@ class Concurrency : public ::testing::TestWithParam<SmallFlow> {
 };
 
 TEST_P(Concurrency, GivesTheBitsOfOneCallAfterAnother) {
+  const SmallFlow& flow = std::get<0>(GetParam());
   CudaPluginOptions options;
+  options.precision = std::get<1>(GetParam());
   options.workers = 2;
   options.ordinals = {0, 1};
-  const auto executor = CreateCudaExecutor(GetParam().plan, options);
+  const auto executor = CreateCudaExecutor(flow.plan, options);
   ASSERT_TRUE(executor.ok()) << executor.status();
   // What thread t asks.
   const auto ask = [&](int t) {
     std::vector<ExecutorAnswer> answers;
     for (const Call call : kCalls) {
-      answers.push_back(Answer(**executor, GetParam(), call, static_cast<uint64_t>(t), kRows[t]));
+      answers.push_back(Answer(**executor, flow, call, static_cast<uint64_t>(t), kRows[t]));
     }
     return answers;
   };
@@ -61,8 +65,13 @@ TEST_P(Concurrency, GivesTheBitsOfOneCallAfterAnother) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Small, Concurrency, ::testing::ValuesIn(SmallFlows()),
-                         [](const auto& param) { return param.param.name; });
+INSTANTIATE_TEST_SUITE_P(Small, Concurrency,
+                         ::testing::Combine(::testing::ValuesIn(FlowsOfEveryKernel()),
+                                            ::testing::Values(Precision::kFloat32, Precision::kFloat64)),
+                         [](const auto& param) {
+                           return std::get<0>(param.param).name + "_" +
+                                  std::string(PrecisionName(std::get<1>(param.param)));
+                         });
 
 }  // namespace
 }  // namespace glowworm::cuda

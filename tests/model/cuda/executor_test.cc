@@ -144,6 +144,15 @@ TEST_F(ExecutorTest, ATileIsAsLongAsMemoryAllows) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("memory"));
 }
 
+TEST_F(ExecutorTest, WeightsAreUploadedOnceADevice) {
+  const FlowSpec spec = Tabular(14);
+  for (const int64_t workers : {1, 3}) {
+    const auto device = Create(spec, Precision::kFloat32, static_cast<int>(workers));
+    ASSERT_TRUE(device.ok()) << device.status();
+    EXPECT_EQ(fake_cuda::Live().allocations, 1 + 3 * workers);  // the weights; scratch, rows and cuBLAS's
+  }
+}
+
 // What a call asks of the device: copies in, events, one graph, copies out, one wait.
 TEST_F(ExecutorTest, ACallMakesNothingAndLaunchesOneGraph) {
   const FlowSpec spec = Tabular(12);

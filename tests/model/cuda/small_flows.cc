@@ -1,3 +1,5 @@
+// Implements tests/model/cuda/small_flows.h; used by failure_test.cc and concurrency_test.cc.
+
 #include "tests/model/cuda/small_flows.h"
 
 #include <cstdio>
@@ -53,6 +55,31 @@ std::vector<SmallFlow> SmallFlows() {
   autoregressive.spline = AnySpline(random);
   steps.AddAutoregressive(autoregressive);
   flows.push_back(Compiled("steps", steps.Finish(BaseKind::kStandard)));
+  return flows;
+}
+
+std::vector<SmallFlow> FlowsOfEveryKernel() {
+  std::vector<SmallFlow> flows = SmallFlows();
+  RandomNumbers random(2);
+  NetOptions net;
+  net.hidden = 5;
+  net.residual = net.gate = net.concat = true;
+
+  CouplingOptions gated;
+  gated.net = net;
+  gated.identity_spline = AnySpline(random);
+  RandomFlow row(4, RowShape(5), /*context_size=*/2);
+  row.AddCoupling(gated);
+  gated.net.gate = gated.net.concat = false;  // a sum without a gate
+  gated.net.activation = ActivationKind::kGelu;
+  row.AddCoupling(gated).AddAdditiveCoupling(net);
+  flows.push_back(Compiled("gated", row.Finish(BaseKind::kDiagChannel)));
+
+  AutoregressiveOptions autoregressive;
+  autoregressive.net = net;
+  RandomFlow steps(5, RowShape(3), /*context_size=*/2);
+  steps.AddAutoregressive(autoregressive);
+  flows.push_back(Compiled("gated_steps", steps.Finish(BaseKind::kStandard)));
   return flows;
 }
 

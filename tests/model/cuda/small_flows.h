@@ -24,6 +24,8 @@ struct SmallFlow {
 inline void PrintTo(const SmallFlow& flow, std::ostream* out) { *out << flow.name; }
 // Each with other ops; together they have them all.
 std::vector<SmallFlow> SmallFlows();
+// These, and others whose nets have residuals, gates and contexts.
+std::vector<SmallFlow> FlowsOfEveryKernel();
 
 // The works of an executor.
 enum class Call { kEncode, kDecode, kSample };

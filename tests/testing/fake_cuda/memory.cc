@@ -1,3 +1,5 @@
+// Implements tests/testing/fake_cuda/memory.h. Tested by tests/testing/fake_cuda/fake_cuda_test.cc.
+
 #include "tests/testing/fake_cuda/memory.h"
 
 #include <algorithm>
