@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Times glowworm-bench --device=cuda against PyTorch on the same GPU, the same weights, interleaved in one run, and both
-against two counted floors: bytes over bandwidth, operations over rate, with the device's bandwidth and rate measured by
-a copy and a large product. Rows lie in host memory before and answers after, on both sides. Writes gpu/*.json, GPU.md.
+"""Times glowworm-bench --device=cuda against PyTorch on the same GPU, the same weights, interleaved in one run, and
+both against two counted floors: bytes over bandwidth, operations over rate, with the device's bandwidth and rate
+measured by a copy and a large product. Rows lie in host memory before and answers after, on both sides. Writes
+gpu/*.json and GPU.md.
 Exits with 77 where there is no GPU. Tested by tests/bench/gpu_test.py.
 
 Usage, with a PyTorch that has CUDA and with nflows and normflows: tests/bench/gpu.py [--flows=...] [--rounds=7]
@@ -56,11 +57,12 @@ def page(rows, device, rounds, seconds, folder, **versions):
         "10-peers", "Log-likelihood against PyTorch",
         [f"{device.name}: {device.bandwidth / 1e9:,.0f} GB/s (a copy of {COPY_BYTES >> 20} MiB, read and written), "
          f"{device.rate / 1e12:.1f} TFLOP/s (a float32 product of side {PRODUCT}, no TF32).",
-         f"Medians of {rounds} interleaved rounds of {seconds} s, in parentheses the least and the most. Float32 without "
-         "TF32 and with one stream on both sides; rows start and answers end in host memory. A floor is the time that the flow's bytes or "
-         "operations, counted from its plan, take at those rates; the last columns say how much of our time it is."],
-        [section.table(["flow", "batch", "PyTorch, rows/s", "ours, rows/s", "ratio", "bytes' floor", "operations' floor"],
-                       rows)], folder=folder, **versions)
+         f"Medians of {rounds} interleaved rounds of {seconds} s, in parentheses the least and the most. Float32 "
+         "without TF32 and with one stream on both sides; rows start and answers end in host memory. A floor is the "
+         "time that the flow's bytes or operations, counted from its plan, take at those rates; the last columns say "
+         "how much of our time it is."],
+        [section.table(["flow", "batch", "PyTorch, rows/s", "ours, rows/s", "ratio", "bytes' floor",
+                        "operations' floor"], rows)], folder=folder, **versions)
     return report.render(report.sections(folder), HEAD)
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""What nvcc made of the kernels of model/cuda: their registers, stack frames (where spills go) and 16-byte accesses, read
-from the plug-in that the build made. Writes model/cuda/KERNELS.md; with --check, run by ctest, says instead whether the
-page and the kernels are as they should be. Usage: tests/model/cuda/kernel_table.py [--check] LIBGLOWWORM_CUDA_SO"""
+"""What nvcc made of the kernels of model/cuda: their registers, stack frames (where spills go) and 16-byte accesses,
+read from the plug-in that the build made. Writes model/cuda/KERNELS.md; with --check, run by ctest, says instead
+whether the page and the kernels are as they should be. Usage: tests/model/cuda/kernel_table.py [--check] LIBGLOWWORM_CUDA_SO"""
 import argparse
 import collections
 import pathlib
@@ -12,9 +12,10 @@ import device_code
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 PAGE = ROOT / "model/cuda/KERNELS.md"
-# Bodies that wait for memory and not for arithmetic: each must read and write 16 bytes at a time (model/cuda/pack.h), and
-# so must any other as far as its source says LoadPack or StorePack.
-MEMORY_BOUND = ("AffineForward", "AffineInverse", "BiasAndActivate", "ActivateAll", "CopyAll", "CopyPack", "AddAll", "Convert")
+# Bodies that wait for memory and not for arithmetic: each must read and write 16 bytes at a time (model/cuda/pack.h),
+# and so must any other as far as its source says LoadPack or StorePack.
+MEMORY_BOUND = ("AffineForward", "AffineInverse", "BiasAndActivate", "ActivateAll", "CopyAll", "CopyPack", "AddAll",
+                "Convert")
 # {body: bytes}: stack frames that are no spills, and why they may be.
 FRAMES = {"DrawPair": 40}  # where cos and sin reduce angles beyond 1e5; there is none
 WIDE = r"\.v(?:4\.[a-z]+32|2\.[a-z]+64)\b"  # in PTX
@@ -68,12 +69,15 @@ def page(code):
     architectures = sorted({arch for kernel in kernels for arch in kernel.registers})
     lines = [
         "# The kernels of the CUDA executor, as compiled", "",
-        "Made by `tests/model/cuda/kernel_table.py build/bin/libglowworm_cuda.so`; the test `cuda_kernels` holds it true.",
-        "", "Each is `RunBody<Body>` (`launch.h`), named here by its body, and starts with 256 threads a block. Registers",
+        "Made by `tests/model/cuda/kernel_table.py build/bin/libglowworm_cuda.so`; the test `cuda_kernels` holds it",
+        "true.", "",
+        "Each is `RunBody<Body>` (`launch.h`), named here by its body, and starts with 256 threads a block. Registers",
         "are of one thread, at most 128. A stack frame is where spilled registers would lie, and none do: the one of",
         "`DrawPair` is for the cosine of angles beyond 1e5, which it never takes. 16-byte",
         "accesses are those of the PTX, required of the kernels that wait for memory: \"both\" means loads and stores.",
-        "Where no file is named, the body is a template of `row_sum.h` over bodies of several files.", "",
+        "Bodies that follow an index map (windows, channels in and out, latents) read numbers that lie apart, and are",
+        "not held to it. Where no file is named, the body is a template of `row_sum.h` over bodies of several files.",
+        "",
         f"nvcc {code.compiler}", "",
         "| file | kernel | " + " | ".join(f"sm_{arch}" for arch in architectures) + " | stack, bytes | 16-byte |",
         "|---|---|" + "---:|" * (len(architectures) + 1) + "---|"]
