@@ -1,5 +1,6 @@
 """--device: every reason why there is none, in one sentence; a server on toy devices, and on the CUDA executor with the
-fake device under it. ctest sets GLOWWORM_TOY_PLUGINS (a folder) and GLOWWORM_CUDA_FAKE (a file; may not be there)."""
+fake device under it. ctest sets GLOWWORM_TOY_PLUGINS (a folder), and GLOWWORM_CUDA_FAKE and GLOWWORM_CUDA_REAL (files;
+may not be there)."""
 import csv
 import os
 import pathlib
@@ -16,6 +17,7 @@ from glowworm_e2e import pb
 
 TOYS = pathlib.Path(os.environ["GLOWWORM_TOY_PLUGINS"])
 FAKE = pathlib.Path(os.environ.get("GLOWWORM_CUDA_FAKE", ""))
+REAL = pathlib.Path(os.environ.get("GLOWWORM_CUDA_REAL", ""))
 COMMAND = os.environ["GLOWWORM_COMMAND"]
 VARIABLE = "GLOWWORM_CUDA_PLUGIN"
 FAILED = "the device failed: an illegal memory access was encountered"
@@ -96,6 +98,12 @@ class RefusalTest(unittest.TestCase):
     def test_no_such_device(self):
         self.assert_refused("there is no CUDA device 2: the driver sees 2, the first of them 0", toy("toy"),
                             device="cuda:0,2")
+
+    @unittest.skipUnless(REAL.is_file(), "skipped: libglowworm_cuda.so is not in this build")
+    def test_the_real_plugin_opens_and_finds_no_device(self):
+        """It must load first: a function that is missing, or the stamp of another build, gives another sentence."""
+        with mock.patch.dict(os.environ, {"CUDA_VISIBLE_DEVICES": ""}):
+            self.assert_refused("the device could not be found: ", str(REAL))
 
     def test_bad_spellings(self):
         for flags, text in ((("--device=tpu",), "--device: expected cpu, cuda, cuda:N, cuda:N,M or auto, got 'tpu'"),

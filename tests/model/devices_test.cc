@@ -11,6 +11,7 @@
 
 #include "absl/strings/match.h"
 #include "tests/testing/random_flow.h"
+#include "tests/testing/test_device.h"
 
 namespace glowworm {
 namespace {
@@ -118,6 +119,20 @@ TEST_F(DevicesTest, WithoutADriverOrADeviceItSaysSo) {
   EXPECT_EQ(Message("cuda"), "there is no NVIDIA driver");
   UseToy("no_device");
   EXPECT_EQ(Message("cuda:0"), "the CUDA driver sees no device");
+}
+
+// What the tests of parity do on a machine like this one.
+TEST_F(DevicesTest, ATestIsSkippedWithoutAPluginOrADeviceAndFailsWithABadPlugin) {
+  setenv("GLOWWORM_TEST_DEVICE", "cuda", 1);
+  Use("/nowhere/at/all.so");
+  EXPECT_EXIT(TestDevices(), ::testing::ExitedWithCode(77), "");
+  UseToy("no_device");
+  EXPECT_EXIT(TestDevices(), ::testing::ExitedWithCode(77), "");
+  for (const std::string variant : {"other_build", "other_library"}) {
+    UseToy(variant);
+    EXPECT_EXIT(TestDevices(), ::testing::ExitedWithCode(1), "failed: the .*CUDA plug-in") << variant;
+  }
+  unsetenv("GLOWWORM_TEST_DEVICE");
 }
 
 TEST_F(DevicesTest, DevicesAreAllOrThoseNamed) {

@@ -7,16 +7,29 @@
 #include <memory>
 #include <string>
 
+#include "absl/strings/match.h"
+
 namespace glowworm {
 namespace {
+
+// Whether it is the plug-in, the driver or a device that is not there; what is there and wrong is no reason
+// to skip. The sentences are those of model/devices.cc and model/cuda/plugin.cc.
+bool IsAbsence(const absl::Status& status) {
+  return absl::IsNotFound(status) ||
+         (absl::IsFailedPrecondition(status) &&
+          (absl::StartsWith(status.message(), "the device could not be found: ") ||
+           absl::StartsWith(status.message(), "the CUDA driver sees no device")));
+}
 
 const std::shared_ptr<const Devices>& Opened() {
   static const auto* const devices = [] {
     const char* name = std::getenv("GLOWWORM_TEST_DEVICE");
     auto opened = Devices::Open(name == nullptr ? "cpu" : name);
     if (!opened.ok()) {
-      std::printf("skipped: %s\n", std::string(opened.status().message()).c_str());
-      std::exit(77);
+      const bool absent = IsAbsence(opened.status());
+      std::fprintf(absent ? stdout : stderr, "%s: %s\n", absent ? "skipped" : "failed",
+                   std::string(opened.status().message()).c_str());
+      std::exit(absent ? 77 : 1);
     }
     return new std::shared_ptr<const Devices>(*std::move(opened));
   }();

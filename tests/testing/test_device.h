@@ -1,6 +1,6 @@
 // The device that the parity tests compute on: what the environment's GLOWWORM_TEST_DEVICE names, as
-// Devices::Open spells it, else the CPU. Registered per device by tests/model/CMakeLists.txt (the CPU) and
-// tests/model/cuda/CMakeLists.txt.
+// Devices::Open spells it, else the CPU. Registered per device by tests/model/CMakeLists.txt. Tested by
+// tests/model/devices_test.cc.
 
 #ifndef GLOWWORM_TESTS_TESTING_TEST_DEVICE_H_
 #define GLOWWORM_TESTS_TESTING_TEST_DEVICE_H_
@@ -11,7 +11,8 @@
 
 namespace glowworm {
 
-// Ends the process with 77, "skipped", after a line on stdout that says why, if there is no such device.
+// Ends the process with 77, "skipped", after a line on stdout that says why, if there is no plug-in, no
+// driver or no such device; with 1, after a line on stderr, if they are there and do not open.
 const Devices& TestDevices();
 
 FlowOptions OnTestDevice(Precision precision, int workers = 1);
