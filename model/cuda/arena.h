@@ -11,8 +11,7 @@ namespace glowworm::cuda {
 
 inline constexpr int64_t kAlignment = 256;  // bytes, of every buffer
 
-// Columns that one call of a matrix product computes: always these, so that a row's bits do not depend on
-// how many there are.
+// Columns that one call of a matrix product computes, at least and unless an executor says otherwise.
 inline constexpr int64_t kColumns = 256;
 inline int64_t RoundUpTo(int64_t step, int64_t n) { return (n + step - 1) / step * step; }
 
@@ -20,9 +19,13 @@ inline int64_t RoundUpTo(int64_t step, int64_t n) { return (n + step - 1) / step
 // must be.
 class Arena {
  public:
-  Arena() = default;
+  explicit Arena(int64_t columns = kColumns) : columns_(columns) {}
   // The block stays its owner's. REQUIRES: aligned to kAlignment, `bytes` long.
-  Arena(void* block, int64_t bytes) : base_(reinterpret_cast<uintptr_t>(block)), capacity_(bytes) {}
+  Arena(void* block, int64_t bytes, int64_t columns = kColumns)
+      : base_(reinterpret_cast<uintptr_t>(block)), capacity_(bytes), columns_(columns) {}
+
+  // What every matrix product on these buffers computes in one call: see product.h.
+  int64_t columns() const { return columns_; }
 
   // n numbers, aligned and padded to kAlignment bytes; a buffer that is larger than what is left counts in
   // needed(), and its pointer must not be used.
@@ -36,7 +39,7 @@ class Arena {
   // (n, width), with room for as many rows as a product's calls touch: what it reads or writes lies in such.
   template <typename T>
   T* TakeColumns(int64_t n, int64_t width) {
-    return Take<T>(RoundUpTo(kColumns, n) * width);
+    return Take<T>(RoundUpTo(columns_, n) * width);
   }
 
   using Mark = int64_t;
@@ -50,6 +53,7 @@ class Arena {
  private:
   uintptr_t base_ = kAlignment;  // without a block: an address like any other, never read
   int64_t capacity_ = 0, used_ = 0, needed_ = 0;
+  int64_t columns_;
 };
 
 }  // namespace glowworm::cuda

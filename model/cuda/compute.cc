@@ -42,8 +42,9 @@ T* As(Queue* queue, int64_t n, int64_t room, double* from) {
 }  // namespace
 
 template <typename T>
-Compute<T>::Compute(const Plan& plan)
-    : event_(plan.event),
+Compute<T>::Compute(const Plan& plan, int64_t columns)
+    : columns_(columns),
+      event_(plan.event),
       context_size_(plan.context_size),
       num_classes_(plan.num_classes),
       constant_log_det_(plan.constant_log_det),
@@ -61,19 +62,19 @@ template <typename T>
 int64_t Compute<T>::TileSize(int64_t rows) const {
   int64_t size = 0;
   for (const EventShape& shape : shapes_) {
-    size = std::max(size, RoundUpTo(kColumns, rows * shape.positions()) * shape.channels);
+    size = std::max(size, RoundUpTo(columns_, rows * shape.positions()) * shape.channels);
   }
   return size;
 }
 
 template <typename T>
 IoLayout Compute<T>::Layout(int64_t max_rows) const {
-  return IoLayout(max_rows, event_.size(), TileSize(max_rows), context_size_);
+  return IoLayout(max_rows, event_.size(), TileSize(max_rows), context_size_, columns_);
 }
 
 template <typename T>
 int64_t Compute<T>::ArenaBytes(int64_t rows, const IoLayout& io) const {
-  Arena arena;
+  Arena arena(columns_);
   Queue queue;
   queue.arena = &arena;
   queue.measuring = true;
@@ -108,7 +109,7 @@ void Compute<T>::Run(Work work, int64_t rows, const IoLayout& io, void* block, Q
 template <typename T>
 void Compute<T>::Encode(const IoLayout& io, void* block, TileState* state) const {
   Queue* queue = state->queue;
-  const int64_t room = TileSize(state->rows), columns = RoundUpTo(kColumns, state->rows);
+  const int64_t room = TileSize(state->rows), columns = RoundUpTo(columns_, state->rows);
   state->latent = io.result.in(block);
   double* context = io.context.in(block);
   Tile<double> wide{state, io.values.in(block), queue->arena->Take<double>(room), context};
@@ -123,7 +124,7 @@ void Compute<T>::Encode(const IoLayout& io, void* block, TileState* state) const
 template <typename T>
 void Compute<T>::Invert(const IoLayout& io, void* block, TileState* state) const {
   Queue* queue = state->queue;
-  const int64_t room = TileSize(state->rows), columns = RoundUpTo(kColumns, state->rows);
+  const int64_t room = TileSize(state->rows), columns = RoundUpTo(columns_, state->rows);
   const int64_t numbers = state->rows * event_.size();
   state->latent = io.values.in(block);
   double* context = io.context.in(block);

@@ -21,7 +21,9 @@ namespace glowworm::cuda {
 template <typename T>
 class Compute {
  public:
-  explicit Compute(const Plan& plan);
+  // columns: of every matrix product's call.
+  Compute(const Plan& plan, int64_t columns);
+  int64_t columns() const { return columns_; }
 
   // What a device needs to hold for Run.
   const std::vector<unsigned char>& constants() const { return pool_.bytes(); }
@@ -41,6 +43,7 @@ class Compute {
   // Numbers of a buffer for `rows` rows of the plan's widest op.
   int64_t TileSize(int64_t rows) const;
 
+  const int64_t columns_;
   const EventShape event_;
   const int64_t context_size_, num_classes_;
   const double constant_log_det_;

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "model/cuda/compute.h"
+#include "model/cuda/device_memory.h"
 #include "model/cuda/device_weights.h"
 #include "model/cuda/worker_pool.h"
 #include "model/row_io.h"
@@ -31,15 +32,36 @@ int64_t RoundUpOnLadder(int64_t rows) {
   return *std::lower_bound(std::begin(kRowLadder), std::end(kRowLadder), rows);
 }
 
+// A device computes a product in tiles of about so many outputs by columns, one a multiprocessor at a time.
+constexpr int64_t kProductTile = 128;
+// Outputs of a wide conditioner's products.
+constexpr int64_t kWideOutputs = 512;
+constexpr int64_t kMaxImageColumns = 4096;
+
+// As many columns as keep all of a device's multiprocessors busy with one wide product, and thus cost hardly
+// more time than fewer; for rows without positions no more than the longest tile has. The least of the
+// devices', so that all give the same bits.
+absl::StatusOr<int64_t> ColumnsFor(const Plan& plan, const std::vector<int>& ordinals) {
+  int64_t columns = plan.event.positions() > 1 ? kMaxImageColumns : *std::rbegin(kRowLadder);
+  for (const int ordinal : ordinals) {
+    cudaDeviceProp properties;
+    const absl::Status status = StatusOf(cudaGetDeviceProperties(&properties, ordinal), "be described");
+    if (!status.ok()) return status;
+    const int64_t busy = properties.multiProcessorCount * kProductTile * kProductTile / kWideOutputs;
+    columns = std::min(columns, std::max(kColumns, busy / kColumns * kColumns));
+  }
+  return columns;
+}
+
 template <typename T>
 class CudaExecutor final : public Executor {
  public:
-  explicit CudaExecutor(const Plan& plan)
+  CudaExecutor(const Plan& plan, int64_t columns)
       : event_(plan.event),
         context_size_(plan.context_size),
         num_classes_(plan.num_classes),
         cumulative_class_weight_(plan.cumulative_class_weight),
-        compute_(plan) {}
+        compute_(plan, columns) {}
 
   absl::Status Prepare(const CudaPluginOptions& options) {
     const auto devices = static_cast<int64_t>(options.ordinals.size());
@@ -57,8 +79,8 @@ class CudaExecutor final : public Executor {
     if (!chosen.ok()) return chosen;
     for (int64_t w = 0; w < workers; ++w) {
       const auto device = static_cast<size_t>(w % devices);
-      absl::StatusOr<std::unique_ptr<Worker>> worker =
-          Worker::Create(options.ordinals[device], weights_[device].get(), {*io_, arena_bytes_});
+      absl::StatusOr<std::unique_ptr<Worker>> worker = Worker::Create(
+          options.ordinals[device], weights_[device].get(), {*io_, arena_bytes_, compute_.columns()});
       if (!worker.ok()) return worker.status();
       const absl::Status captured = Capture(worker->get());
       if (!captured.ok()) return captured;
@@ -255,13 +277,16 @@ class CudaExecutor final : public Executor {
 
 absl::StatusOr<std::unique_ptr<const Executor>> CreateCudaExecutor(const Plan& plan,
                                                                    const CudaPluginOptions& options) {
+  const absl::StatusOr<int64_t> columns = ColumnsFor(plan, options.ordinals);
+  if (!columns.ok()) return columns.status();
   const auto make = [&](auto executor) -> absl::StatusOr<std::unique_ptr<const Executor>> {
     const absl::Status status = executor->Prepare(options);
     if (!status.ok()) return status;
     return std::unique_ptr<const Executor>(std::move(executor));
   };
-  if (options.precision == Precision::kFloat64) return make(std::make_unique<CudaExecutor<double>>(plan));
-  return make(std::make_unique<CudaExecutor<float>>(plan));
+  if (options.precision == Precision::kFloat64)
+    return make(std::make_unique<CudaExecutor<double>>(plan, *columns));
+  return make(std::make_unique<CudaExecutor<float>>(plan, *columns));
 }
 
 }  // namespace glowworm::cuda

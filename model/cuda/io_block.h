@@ -24,9 +24,9 @@ struct Section {
 
 // D numbers an event, K classes.
 struct IoLayout {
-  IoLayout(int64_t max_rows, int64_t event_size, int64_t tile_size, int64_t context_size)
+  IoLayout(int64_t max_rows, int64_t event_size, int64_t tile_size, int64_t context_size, int64_t columns)
       : values(Add<double>(max_rows, event_size, tile_size)),
-        context(Add<double>(RoundUpTo(kColumns, max_rows), context_size, 0)),
+        context(Add<double>(RoundUpTo(columns, max_rows), context_size, 0)),
         class_label(Add<int>(max_rows, 1, 0)),
         seed(Add<uint64_t>(max_rows, 1, 0)),
         index(Add<uint64_t>(max_rows, 1, 0)),

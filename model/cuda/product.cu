@@ -4,6 +4,8 @@
 
 #include <type_traits>
 
+#include "model/cuda/arena.h"
+
 namespace glowworm::cuda {
 
 template <typename T>
@@ -18,8 +20,10 @@ void Product<T>::Run(Queue* queue, int64_t n, const T* x, T* y, bool accumulate)
       kIsFloat ? CUBLAS_COMPUTE_32F_PEDANTIC : CUBLAS_COMPUTE_64F_PEDANTIC;
   const T one = 1, beta = accumulate ? T(1) : T(0);
   const auto in = static_cast<int>(in_), out = static_cast<int>(out_);
-  for (int64_t i = 0; i < n && queue->running(); i += kColumns) {
-    queue->Note(cublasGemmEx(queue->blas, CUBLAS_OP_T, CUBLAS_OP_N, out, static_cast<int>(kColumns), in, &one,
+  if (!queue->running()) return;
+  const int64_t columns = queue->arena->columns();
+  for (int64_t i = 0; i < n && queue->ok(); i += columns) {
+    queue->Note(cublasGemmEx(queue->blas, CUBLAS_OP_T, CUBLAS_OP_N, out, static_cast<int>(columns), in, &one,
                              weight_.on(*queue), kType, in, x + i * in_, kType, in, &beta, y + i * out_,
                              kType, out, kCompute, CUBLAS_GEMM_DEFAULT));
   }

@@ -1,8 +1,8 @@
 // Product<T>: y = x W^T on the device, by cuBLAS in true float32 or float64: no TF32 (it costs up to 0.3 nats
 // at D = 768). Twin: model/cpu/product.h. Tested by tests/model/cuda/kernel_test.cc.
 //
-// Each call computes kColumns columns, whatever the number of rows, so that cuBLAS chooses one kernel for all
-// sizes and a row's bits do not depend on its batch.
+// Each call computes the same number of columns (Arena::columns), whatever the number of rows, so that cuBLAS
+// chooses one kernel for all sizes and a row's bits do not depend on its batch.
 
 #ifndef GLOWWORM_MODEL_CUDA_PRODUCT_H_
 #define GLOWWORM_MODEL_CUDA_PRODUCT_H_

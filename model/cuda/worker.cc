@@ -56,7 +56,7 @@ absl::Status Worker::Prepare(const void* constants, const Sizes& sizes) {
       ok(cudaStreamSynchronize(stream_.get()), "fill memory");
   if (!made) return status;
   std::memset(host_io_.get(), 0, io_bytes);
-  arena_ = Arena(scratch_.get(), sizes.arena_bytes);
+  arena_ = Arena(scratch_.get(), sizes.arena_bytes, sizes.columns);
   queue_.stream = stream_.get();
   queue_.blas = blas_.get();
   queue_.constants = static_cast<const unsigned char*>(constants);

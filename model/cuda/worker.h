@@ -30,6 +30,7 @@ class Worker {
   struct Sizes {
     IoLayout io;
     int64_t arena_bytes = 0;
+    int64_t columns = kColumns;  // of every matrix product's call
   };
   // constants: on the device `ordinal`; they outlive the worker.
   static absl::StatusOr<std::unique_ptr<Worker>> Create(int ordinal, const void* constants,

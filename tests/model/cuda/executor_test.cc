@@ -108,6 +108,22 @@ TEST_F(ExecutorTest, ARowsBitsDoNotDependOnItsBatchOrOnWhatWasThereBefore) {
   }
 }
 
+// Its products have more columns a call.
+TEST_F(ExecutorTest, ALargerDeviceGivesTheSameAnswers) {
+  fake_cuda::Options large;
+  large.multiprocessors = 40;
+  fake_cuda::Configure(large);
+  for (const FlowSpec& spec : {Tabular(15), Image(16)}) {
+    const auto device = Create(spec, Precision::kFloat64);
+    ASSERT_TRUE(device.ok()) << device.status();
+    const FlowRows rows = RandomRows(spec, 17, 9);
+    const ExecutorAnswer mine = Encode(**device, rows);
+    ASSERT_TRUE(mine.computed.ok()) << mine.computed;
+    ExpectNear(mine.log_likelihood, Encode(*OnCpu(spec), rows).log_likelihood);
+    EXPECT_EQ(Encode(**device, rows.Pick({5})).log_likelihood[0], mine.log_likelihood[5]);
+  }
+}
+
 TEST_F(ExecutorTest, ARowThatIsNotFiniteIsAloneInThat) {
   const FlowSpec spec = Tabular(6);
   const auto device = Create(spec, Precision::kFloat32);

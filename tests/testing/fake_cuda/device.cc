@@ -74,7 +74,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   properties->maxGridSize[0] = 2147483647;
   properties->maxGridSize[1] = properties->maxGridSize[2] = 65535;
   properties->major = 9;
-  properties->multiProcessorCount = 1;
+  properties->multiProcessorCount = options.multiprocessors;
   properties->pciBusID = device + 1;
   properties->memoryBusWidth = 64;
   properties->l2CacheSize = 1 << 20;

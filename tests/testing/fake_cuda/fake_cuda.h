@@ -30,6 +30,7 @@ constexpr int kDefaultThreads = 1;
 struct Options {
   bool driver = true;  // else no device is found, for lack of one
   int devices = 1;
+  int multiprocessors = 1;                // of each
   size_t memory_bytes = size_t{4} << 30;  // of each device
   int threads = kDefaultThreads;          // over which the indices of a launch are split
   uint64_t seed = 1;                      // of their order
