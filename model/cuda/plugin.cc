@@ -16,6 +16,10 @@
 namespace glowworm::cuda {
 namespace {
 
+// The least that the plug-in has machine code for (CMakeLists.txt).
+constexpr int kLeastMajor = 8;
+
+// Every device must be one that it can compute on, so that --device=auto goes on with the CPU.
 absl::StatusOr<std::vector<std::string>> DeviceNames() {
   int count = 0;
   absl::Status status = StatusOf(cudaGetDeviceCount(&count), "be found");
@@ -25,6 +29,11 @@ absl::StatusOr<std::vector<std::string>> DeviceNames() {
     cudaDeviceProp properties;
     status = StatusOf(cudaGetDeviceProperties(&properties, ordinal), "be described");
     if (!status.ok()) return status;
+    if (properties.major < kLeastMajor) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("expected compute capability ", kLeastMajor, ".0 or later, got ", properties.major,
+                       ".", properties.minor, " of CUDA device ", ordinal, ", ", properties.name));
+    }
     names.emplace_back(properties.name);
   }
   return names;

@@ -21,6 +21,13 @@ REAL = pathlib.Path(os.environ.get("GLOWWORM_CUDA_REAL", ""))
 COMMAND = os.environ["GLOWWORM_COMMAND"]
 VARIABLE = "GLOWWORM_CUDA_PLUGIN"
 FAILED = "the device failed: an illegal memory access was encountered"
+MEMORY = "expected at least [0-9]+ bytes of a device's memory for each worker, got [0-9]+"
+# What the fake is told to be, and what the CUDA executor says of it.
+FAKE_REFUSALS = {
+    "driver=0": "the device could not be found: the driver is missing or older than the runtime",
+    "devices=0": "the device could not be found: no device was found",
+    "major=7": "expected compute capability 8.0 or later, got 7.0 of CUDA device 0, Fake CUDA device",
+}
 # The gate of float64 answers: off by at most this share of log p, or of a nat.
 GATE = 1e-8
 
@@ -116,6 +123,12 @@ class RefusalTest(unittest.TestCase):
                 self.assertEqual(len(errors.splitlines()), 1, errors)
                 self.assertIn(text, errors)
 
+    @unittest.skipUnless(FAKE.is_file(), "skipped: libglowworm_cuda_fake.so is not in this build")
+    def test_the_executor_tells_what_it_is_not_given(self):
+        for fake, sentence in FAKE_REFUSALS.items():
+            with self.subTest(fake), mock.patch.dict(os.environ, {"GLOWWORM_FAKE_CUDA": fake}):
+                self.assert_refused(sentence, str(FAKE))
+
 
 class ServingTest(unittest.TestCase):
     def serve(self, root, plugin, *flags):
@@ -178,7 +191,8 @@ class FakeDeviceTest(ServingTest):
 
     def score(self, server):
         """log p of the bundled flow's demo rows, through the client."""
-        done = subprocess.run([COMMAND, "score", f"--server={server.address}", f"--input={self.input}"],
+        done = subprocess.run([COMMAND, "score", f"--server={server.address}", "--model=breast-cancer",
+                               f"--input={self.input}"],
                               capture_output=True, text=True, timeout=60, check=True)
         rows = list(csv.DictReader(done.stdout.splitlines()))
         self.assertEqual({row["status"] for row in rows}, {"OK"})
@@ -216,6 +230,39 @@ class FakeDeviceTest(ServingTest):
         for metric in ("memory_used_bytes", "memory_total_bytes", "compute_seconds_total", "transfer_seconds_total"):
             self.assertGreater(server.metric(f"glowworm_device_{metric}", 'device="cuda:0"'), 0, metric)
         self.assertEqual(server.stop(), 0)
+
+    def test_auto_goes_on_with_the_cpu_where_it_is_refused(self):
+        for fake, sentence in FAKE_REFUSALS.items():
+            with self.subTest(fake), mock.patch.dict(os.environ, {"GLOWWORM_FAKE_CUDA": fake}):
+                server = self.serve(repository(), FAKE, "--device=auto", "--metrics=")
+                self.assertIn(f'device=cpu reason="{sentence}"', server.wait_for("computing"))
+                self.assertEqual(self.devices_of(server), {"cpu"})
+
+    def test_a_model_that_its_memory_does_not_hold_is_failed_and_the_other_goes_on(self):
+        """With --device=auto too: it has chosen by then. Of 120 MB, two workers of the first flow leave 52."""
+        root = e2e.TEMPORARY / "memory"
+        shutil.copytree(self.root, root)
+        with mock.patch.dict(os.environ, {"GLOWWORM_FAKE_CUDA": "memory=120000000"}):
+            server = self.serve(root, FAKE, "--device=auto", "--metrics=", "--repository_mode=explicit")
+        shutil.copytree(e2e.SOURCE / "deploy" / "repository" / "fashion", root / "fashion")
+        load = e2e.oip.RepositoryModelLoadRequest(model_name="fashion")
+        _, why = e2e.outcome(lambda: server.admin().RepositoryModelLoad(load, timeout=60))
+        self.assertRegex(why, MEMORY)
+        self.assertRegex(server.wait_for("failed model=fashion"), MEMORY)
+        states = {model.ref.name: model for model in
+                  server.stub().ListModels(pb.ListModelsRequest(), timeout=10).models}
+        self.assertEqual(states["fashion"].state, pb.MODEL_STATE_FAILED)
+        self.assertRegex(states["fashion"].error, MEMORY)
+        self.assertEqual(states["breast-cancer"].device, "cuda:0")
+        self.assertEqual(len(self.score(server)), len(self.x))
+
+    def test_a_server_whose_memory_holds_no_model_ends(self):
+        with mock.patch.dict(os.environ, {"GLOWWORM_FAKE_CUDA": "memory=1000000", VARIABLE: str(FAKE)}):
+            server = e2e.Server(repository(), "--device=auto", wait=False)
+        self.addCleanup(server.stop)
+        self.assertRegex(server.wait_for("failed model="), MEMORY)
+        server.wait_for("no model could be loaded")
+        self.assertEqual(server.exit_code(), 1)
 
     def test_a_server_whose_device_is_lost_ends_so_that_another_starts(self):
         lost = pathlib.Path(tempfile.mkdtemp(dir=e2e.TEMPORARY)) / "lost"

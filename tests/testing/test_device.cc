@@ -12,13 +12,14 @@
 namespace glowworm {
 namespace {
 
-// Whether it is the plug-in, the driver or a device that is not there; what is there and wrong is no reason
-// to skip. The sentences are those of model/devices.cc and model/cuda/plugin.cc.
+// Whether it is the plug-in, the driver or a device (that it computes on) that is not there; what is there
+// and wrong is no reason to skip. The sentences are those of model/devices.cc and model/cuda/plugin.cc.
 bool IsAbsence(const absl::Status& status) {
   return absl::IsNotFound(status) ||
          (absl::IsFailedPrecondition(status) &&
           (absl::StartsWith(status.message(), "the device could not be found: ") ||
-           absl::StartsWith(status.message(), "the CUDA driver sees no device")));
+           absl::StartsWith(status.message(), "the CUDA driver sees no device") ||
+           absl::StartsWith(status.message(), "expected compute capability ")));
 }
 
 const std::shared_ptr<const Devices>& Opened() {

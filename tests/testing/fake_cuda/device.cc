@@ -73,7 +73,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   properties->maxThreadsPerBlock = 1024;
   properties->maxGridSize[0] = 2147483647;
   properties->maxGridSize[1] = properties->maxGridSize[2] = 65535;
-  properties->major = 9;
+  properties->major = options.capability_major;
   properties->multiProcessorCount = options.multiprocessors;
   properties->pciBusID = device + 1;
   properties->memoryBusWidth = 64;

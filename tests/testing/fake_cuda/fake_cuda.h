@@ -31,6 +31,7 @@ struct Options {
   bool driver = true;  // else no device is found, for lack of one
   int devices = 1;
   int multiprocessors = 1;                // of each
+  int capability_major = 9;               // of each device; the minor number is 0
   size_t memory_bytes = size_t{4} << 30;  // of each device
   int threads = kDefaultThreads;          // over which the indices of a launch are split
   uint64_t seed = 1;                      // of their order
@@ -38,9 +39,9 @@ struct Options {
 };
 
 // All functions are thread-safe. Until Configure, the options are those of the environment variable
-// GLOWWORM_FAKE_CUDA="driver=1,devices=2,memory=1073741824,threads=2,seed=7,abort=1,fail=3" (each part may be
-// left out; fail is FailCall). While there is a file of the name in GLOWWORM_FAKE_CUDA_LOST, every call
-// fails.
+// GLOWWORM_FAKE_CUDA="driver=1,devices=2,major=8,memory=1073741824,threads=2,seed=7,abort=1,fail=3" (each
+// part may be left out; fail is FailCall). While there is a file of the name in GLOWWORM_FAKE_CUDA_LOST,
+// every call fails.
 
 // Starts anew: no misuses, no failure to come, no calls counted, the calling thread on device 0. REQUIRES:
 // nothing is live (Live()); ends the program otherwise.

@@ -31,6 +31,8 @@ void SetOption(const std::string& part, Machine* machine) {
     options.driver = value != 0;
   } else if (name == "devices") {
     options.devices = static_cast<int>(value);
+  } else if (name == "major") {
+    options.capability_major = static_cast<int>(value);
   } else if (name == "memory") {
     options.memory_bytes = value;
   } else if (name == "threads") {
@@ -42,7 +44,8 @@ void SetOption(const std::string& part, Machine* machine) {
   } else if (name == "fail") {
     machine->failing_call = static_cast<int64_t>(value);
   } else {
-    End("expected driver, devices, memory, threads, seed, abort or fail in GLOWWORM_FAKE_CUDA, got " + name);
+    End("expected driver, devices, major, memory, threads, seed, abort or fail in GLOWWORM_FAKE_CUDA, got " +
+        name);
   }
 }
 

@@ -405,7 +405,7 @@ TEST_F(FakeCudaEnvironment, SetsTheOptions) {
 TEST_F(FakeCudaEnvironment, EndsTheProgramIfItCannotBeRead) {
   int count = 0;
   Set("devices=3,oops=1");
-  EXPECT_DEATH(cudaGetDeviceCount(&count), "expected driver, devices, memory, .* got oops");
+  EXPECT_DEATH(cudaGetDeviceCount(&count), "expected driver, devices, major, memory, .* got oops");
   Set("devices");
   EXPECT_DEATH(cudaGetDeviceCount(&count), "expected name=number in GLOWWORM_FAKE_CUDA, got devices");
   Set("devices=two");
