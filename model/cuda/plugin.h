@@ -25,7 +25,7 @@ struct CudaPluginOptions {
 // Every function is safe from many threads.
 struct CudaPlugin {
   const char* build;  // GLOWWORM_PLUGIN_BUILD of the tree it was built of
-  // Of each device, by ordinal. FailedPrecondition: no driver, no device, or a driver that is too old.
+  // Of each device, by ordinal. FailedPrecondition: no driver or device, or one that is too old.
   absl::StatusOr<std::vector<std::string>> (*device_names)();
   // ResourceExhausted where the device's memory does not hold the flow; Unimplemented where one row needs
   // more scratch memory than kernels can count.
