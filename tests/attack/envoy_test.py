@@ -73,10 +73,13 @@ class EnvoyTest(unittest.TestCase):
                         reached / after.seen["connected"], PREMATURE_RESETS, rerun=RERUN)
 
     def test_a_huge_header_ends_at_envoy(self):
-        before = self.before("huge_header", 16 if LONG else 4)
+        # The server alone mostly reads all of it, for seconds, and sometimes ends the connection at once.
+        self.before("huge_header", 16 if LONG else 4)
+        reached = self.behind.envoy.stat("cluster.glowworm.upstream_rq_total")
         after = self.strike("huge_header", 16)
         self.assertEqual(after.seen["closed"], 1)
-        self.assertGreater(before.cpu_seconds["server"], after.cpu_seconds["server"])
+        reached = self.behind.envoy.stat("cluster.glowworm.upstream_rq_total") - reached
+        self.assertEqual(reached, after.good.ok, "streams that reach the server are those of the good client")
 
     def test_floods_of_frames_end_at_envoy(self):
         for name in ("continuation_flood", "empty_continuation_flood", "ping_flood", "settings_flood",
