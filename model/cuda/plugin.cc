@@ -17,7 +17,7 @@ namespace glowworm::cuda {
 namespace {
 
 // The least that the plug-in has machine code for (CMakeLists.txt).
-constexpr int kLeastMajor = 8;
+constexpr int kLeastMajor = 8;  // as the sentence below says
 
 // Every device must be one that it can compute on, so that --device=auto goes on with the CPU.
 absl::StatusOr<std::vector<std::string>> DeviceNames() {
@@ -31,8 +31,8 @@ absl::StatusOr<std::vector<std::string>> DeviceNames() {
     if (!status.ok()) return status;
     if (properties.major < kLeastMajor) {
       return absl::FailedPreconditionError(
-          absl::StrCat("expected compute capability ", kLeastMajor, ".0 or later, got ", properties.major,
-                       ".", properties.minor, " of CUDA device ", ordinal, ", ", properties.name));
+          absl::StrCat("expected compute capability 8.0 or later, got ", properties.major, ".",
+                       properties.minor, " of CUDA device ", ordinal, ", ", properties.name));
     }
     names.emplace_back(properties.name);
   }
