@@ -30,9 +30,9 @@ absl::StatusOr<std::vector<std::string>> DeviceNames() {
     status = StatusOf(cudaGetDeviceProperties(&properties, ordinal), "be described");
     if (!status.ok()) return status;
     if (properties.major < kLeastMajor) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("expected compute capability 8.0 or later, got ", properties.major, ".",
-                       properties.minor, " of CUDA device ", ordinal, ", ", properties.name));
+      return absl::FailedPreconditionError(absl::StrCat("expected compute capability 8.0 or later, got ",
+                                                        properties.major, ".", properties.minor,
+                                                        " of CUDA device ", ordinal, ", ", properties.name));
     }
     names.emplace_back(properties.name);
   }
